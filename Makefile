@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+# One Makefile for everything. What is built lands in build/: the programs of the default variant
+# in build/ itself, everything else in build/VARIANT/ (release, asan, fuzz, debug); code generated
+# from proto/ in build/gen/. Sources are found by folder: a new file needs no line here.
+
+VARIANT ?= release
+PREFIX  ?= /usr/local
+DESTDIR ?=
+CC      ?= gcc
+WERROR  ?=
+
+VERSION := 0.1.0
+
+O   := build/$(VARIANT)
+GEN := build/gen
+BIN := $(if $(filter release,$(VARIANT)),build,$(O))
+
+WARN := -Wall -Wextra -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes -Wpointer-arith \
+	-Wwrite-strings -Wno-missing-field-initializers $(if $(WERROR),-Werror)
+HARDEN := -fstack-protector-strong
+CPPFLAGS_ALL := -D_GNU_SOURCE -I. -I$(GEN) -DCLEAT_VERSION='"$(VERSION)"'
+CFLAGS_ALL := -std=gnu11 -fno-common -g -MMD -MP -ffunction-sections -fdata-sections $(HARDEN)
+LDFLAGS_ALL := -Wl,-z,relro -Wl,-z,now -Wl,--gc-sections
+
+ifeq ($(VARIANT),asan)
+# Sanitizers want a dynamic, unfortified program; frames stay readable in their reports.
+CC := clang
+CFLAGS_ALL += -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+LDFLAGS_ALL += -fsanitize=address,undefined
+SHIM_LINK := -pie
+CFLAGS_ALL += -fPIE
+else ifeq ($(VARIANT),fuzz)
+CC := clang
+CFLAGS_ALL += -O1 -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined \
+	-fno-omit-frame-pointer -fPIE
+LDFLAGS_ALL += -fsanitize=address,undefined
+SHIM_LINK := -pie
+else ifeq ($(VARIANT),debug)
+# For valgrind, which wants a dynamic program: it replaces malloc in libc.so only.
+CFLAGS_ALL += -O1 -fPIE -D_FORTIFY_SOURCE=2
+SHIM_LINK := -pie
+else
+CFLAGS_ALL += -O2 -fPIE -D_FORTIFY_SOURCE=2
+SHIM_LINK := -static-pie
+endif
+
+DYN_LINK := -pie
+
+PROTOS    := $(shell find proto -name '*.proto' | sort)
+PB_SRC    := $(patsubst proto/%.proto,$(GEN)/%.pb-c.c,$(PROTOS))
+PB_OBJ    := $(patsubst $(GEN)/%.c,$(O)/gen/%.o,$(PB_SRC))
+COMMON    := $(wildcard common/*.c)
+SHIM      := $(filter-out shim/main.c,$(wildcard shim/*.c))
+CLI       := $(filter-out supervisor/cli/main.c,$(wildcard supervisor/cli/*.c))
+obj        = $(patsubst %.c,$(O)/%.o,$(1))
+
+LIBS := -levent_core -lprotobuf-c -ljansson
+
+PROGRAMS := $(BIN)/cleat $(BIN)/cleat-shim $(BIN)/containerd-shim-cleat-v2
+
+.PHONY: all
+all: $(PROGRAMS)
+
+# --- generated code: its own flags, no warnings of ours ---
+$(GEN)/%.pb-c.c $(GEN)/%.pb-c.h &: proto/%.proto
+	@mkdir -p $(GEN)
+	protoc-c --proto_path=proto --c_out=$(GEN) $<
+.PRECIOUS: $(GEN)/%.pb-c.c $(GEN)/%.pb-c.h
+
+$(O)/gen/%.o: $(GEN)/%.pb-c.c | $(PB_SRC)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -w -c -o $@ $<
+
+$(O)/gen/%.pb-c.o: $(GEN)/%.pb-c.c | $(PB_SRC)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -w -c -o $@ $<
+
+# --- our code ---
+$(O)/%.o: %.c Makefile | $(PB_SRC)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CPPFLAGS) $(CFLAGS_ALL) $(WARN) $(CFLAGS) -c -o $@ $<
+
+define archive
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcs $@ $(filter %.o,$^)
+endef
+
+$(O)/libproto.a: $(PB_OBJ)
+	$(archive)
+$(O)/libcommon.a: $(call obj,$(COMMON))
+	$(archive)
+$(O)/libshim.a: $(call obj,$(SHIM))
+	$(archive)
+$(O)/libcli.a: $(call obj,$(CLI))
+	$(archive)
+
+$(BIN)/cleat-shim: $(O)/shim/main.o $(O)/libshim.a $(O)/libcommon.a $(O)/libproto.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) $(SHIM_LINK) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BIN)/containerd-shim-cleat-v2: $(BIN)/cleat-shim
+	ln -sf cleat-shim $@
+
+$(BIN)/cleat: $(O)/supervisor/cli/main.o $(O)/libcli.a $(O)/libcommon.a $(O)/libproto.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) $(DYN_LINK) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# --- tests ---
+UNIT := $(patsubst test/unit/%.c,$(O)/test/unit/%,$(wildcard test/unit/test_*.c))
+.PRECIOUS: $(O)/test/unit/%.o
+
+$(O)/test/unit/%: $(O)/test/unit/%.o $(O)/libshim.a $(O)/libcommon.a $(O)/libproto.a
+	$(CC) $(LDFLAGS_ALL) -pie $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+.PHONY: unit-build
+unit-build: $(UNIT)
+
+.PHONY: clean
+clean:
+	rm -rf build
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)
