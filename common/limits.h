@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Every bound on what a peer, a file or a runtime can make us hold (design, section 10). Each has
+ * a test at the bound, one above, and far above it.
+ */
+
+#define LIMIT_FRAME_DATA     (4u << 20)	 /* bytes of data in one ttrpc frame */
+#define LIMIT_FRAME_FDS	     4u		 /* descriptors taken with one frame */
+#define LIMIT_CONNECTIONS    128u	 /* clients of one shim */
+#define LIMIT_STREAMS	     4096u	 /* open calls of one connection */
+#define LIMIT_QUEUED_REPLIES (8u << 20)	 /* bytes waiting to be read by one client */
+#define LIMIT_PROCESSES	     4096u	 /* execs of one container, with its init */
+#define LIMIT_ID	     76u	 /* bytes of an id or namespace */
+#define LIMIT_RUNTIME_STDERR (64u << 10) /* bytes kept of what a runtime prints as errors */
+#define LIMIT_RUNTIME_JSON   (16u << 20) /* bytes of a runtime's answer */
+#define LIMIT_CONFIG_JSON    (4u << 20)	 /* bytes of a bundle's config.json */
+#define LIMIT_STATE_JSON     (4u << 20)	 /* bytes of a state file of ours */
+#define LIMIT_RING_EVENTS    4096u	 /* events kept for late subscribers */
+#define LIMIT_RING_BYTES     (256u << 10)
+#define LIMIT_LEDGER	     (256u << 10) /* bytes of an exit ledger before it is rewritten */
+
+#define RUNTIME_DEADLINE_MS    60000u /* a runtime call without a deadline of its own */
+#define DRAIN_DEADLINE_MS      10000u /* a Delete waits this long for the streams' last byte */
+#define IDLE_AFTER_DELETE_MS   10000u
+#define IDLE_WITHOUT_CREATE_MS 60000u
+#define STOP_GRACE_MS	       10000u /* between the stop signal and KILL when a shim is told to end */

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See the header. Needs pidfd_open(2) (Linux 5.3) and pidfd_send_signal(2) (5.1). */
+#include "common/pidref.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+
+/* The command's name stands in parentheses and may hold any byte, parentheses too. */
+static int parse_stat(const char *text, struct proc_stat *ret)
+{
+	const char *p = strrchr(text, ')');
+	struct proc_stat s = { 0 };
+	unsigned long long start;
+	int n;
+
+	if (!p)
+		return -EINVAL;
+	n = sscanf(p + 1,
+		" %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+		&s.state, &s.ppid, &s.pgrp, &s.session, &start);
+	if (n != 5)
+		return -EINVAL;
+	s.start_time = start;
+	*ret = s;
+	return 0;
+}
+
+int proc_stat_read(pid_t pid, struct proc_stat *ret)
+{
+	_cleanup_close_ int fd = -1;
+	char path[32], text[1024];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	n = read(fd, text, sizeof(text) - 1);
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	return parse_stat(text, ret);
+}
+
+int pidref_signal(const struct pidref *p, int sig)
+{
+	if (p->pid <= 0 || p->fd < 0)
+		return -ESRCH;
+	return syscall(SYS_pidfd_send_signal, p->fd, sig, NULL, 0) < 0 ? -errno : 0;
+}
+
+bool pidref_exists(const struct pidref *p)
+{
+	int r = pidref_signal(p, 0);
+
+	return r == 0 || r == -EPERM;
+}
+
+int pidref_open(pid_t pid, struct pidref *ret)
+{
+	_cleanup_(pidref_close) struct pidref p = PIDREF_INIT;
+	struct proc_stat stat;
+	int r;
+
+	if (pid <= 0)
+		return -ESRCH;
+	p.pid = pid;
+	p.fd = (int)syscall(SYS_pidfd_open, pid, 0); /* close-on-exec by itself */
+	if (p.fd < 0)
+		return -errno;
+	r = proc_stat_read(pid, &stat);
+	if (r < 0)
+		return r;
+	if (!pidref_exists(&p))
+		return -ESRCH;
+	p.start_time = stat.start_time;
+	*ret = p;
+	p = PIDREF_INIT;
+	return 0;
+}
+
+int pidref_open_same(pid_t pid, uint64_t start_time, struct pidref *ret)
+{
+	_cleanup_(pidref_close) struct pidref p = PIDREF_INIT;
+	int r = pidref_open(pid, &p);
+
+	if (r < 0)
+		return r;
+	if (p.start_time != start_time)
+		return -ESRCH;
+	*ret = p;
+	p = PIDREF_INIT;
+	return 0;
+}
+
+void pidref_close(struct pidref *p)
+{
+	cleanup_close(&p->fd);
+	*p = PIDREF_INIT;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The calling side of ttrpc. One connection, any number of calls at once.
+ *
+ * Two ways to use one: blocking (the command line's short commands, tests), or with an event_base,
+ * where every call has a callback. Error results carry the server's code and sentence.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <event2/event.h>
+#include <protobuf-c/protobuf-c.h>
+
+#include "common/error.h"
+
+struct ttrpc_client;
+struct ttrpc_pending; /* a call under way in the asynchronous use */
+
+/* Where and how a call goes. */
+struct ttrpc_request {
+	const char *service, *method;
+	const ProtobufCMessage *message;
+	const ProtobufCMessageDescriptor *response; /* what the answer is decoded as */
+	int64_t timeout_ms; /* 0: none. Sent to the server, and kept here 1 s longer */
+	const int *fds;	    /* sent with the frame; not consumed; LIMIT_FRAME_FDS at most */
+	size_t n_fds;
+};
+
+/*
+ * Connects to a socket by path; a path longer than sun_path allows is reached through its folder.
+ * base: NULL for blocking use. CODE_NOT_FOUND (no such socket), CODE_UNAVAILABLE (nobody
+ * listens), or another code with a sentence.
+ */
+int ttrpc_client_connect(
+	const char *path, struct event_base *base, struct ttrpc_client **ret, struct error *err);
+/* Takes over a connected socket. */
+int ttrpc_client_new(
+	int fd_take, struct event_base *base, struct ttrpc_client **ret, struct error *err);
+/* Pending calls are dropped without their callbacks. Takes NULL. */
+void ttrpc_client_free(struct ttrpc_client *client);
+int ttrpc_client_fd(const struct ttrpc_client *client);
+
+/*
+ * Blocking, unary. *ret is freed with protobuf_c_message_free_unpacked(). 0 or the code. A
+ * connection that ends first: CODE_UNAVAILABLE. No answer in timeout_ms: CODE_DEADLINE_EXCEEDED.
+ */
+int ttrpc_client_call(struct ttrpc_client *client, const struct ttrpc_request *request,
+	ProtobufCMessage **ret, struct error *err);
+
+/* Blocking, server stream: begins one, to be read with ttrpc_client_next(). */
+int ttrpc_client_stream(struct ttrpc_client *client, const struct ttrpc_request *request,
+	uint32_t *ret_stream, struct error *err);
+/*
+ * The next message of a stream; *ret is NULL at its proper end. timeout_ms < 0: for ever.
+ */
+int ttrpc_client_next(struct ttrpc_client *client, uint32_t stream, int64_t timeout_ms,
+	ProtobufCMessage **ret, struct error *err);
+
+/*
+ * Asynchronous. on_reply runs once for a unary call: code 0 and the message (owned by the client,
+ * freed afterwards), or a code and err. For a stream it runs for each message, then once with
+ * message NULL: code 0 is its proper end. It never runs from within ttrpc_client_begin().
+ */
+typedef void (*ttrpc_reply_fn)(
+	int code, const ProtobufCMessage *message, const struct error *err, void *userdata);
+int ttrpc_client_begin(struct ttrpc_client *client, const struct ttrpc_request *request, int stream,
+	ttrpc_reply_fn on_reply, void *userdata, struct ttrpc_pending **ret, struct error *err);
+/* Forgets a call: its answer, should one come, is dropped. */
+void ttrpc_client_cancel(struct ttrpc_pending *pending);
