@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The runtime binding: builds the command lines of runc, crun and runsc and reads their answers.
+ * What differs between the three lives in one table here. It runs nothing by itself except
+ * through runtime_run(), which blocks and is for programs without a loop; the shim runs the same
+ * command lines through its own asynchronous calls.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/argv.h"
+#include "common/buf.h"
+#include "common/error.h"
+
+enum runtime_kind {
+	RUNTIME_RUNC,
+	RUNTIME_CRUN,
+	RUNTIME_RUNSC,
+	_RUNTIME_KIND_MAX,
+};
+
+struct runtime {
+	enum runtime_kind kind;
+	char *command; /* absolute path */
+	char *root;    /* the runtime's --root */
+	bool systemd_cgroup, no_pivot, no_new_keyring;
+	struct argv options; /* further global options, "name=value" or "name", without dashes */
+	uint32_t deadline_ms;
+};
+
+#define RUNTIME_INIT ((struct runtime){ .options = ARGV_INIT })
+
+enum runtime_verb {
+	RUNTIME_CREATE,
+	RUNTIME_START,
+	RUNTIME_RUN,
+	RUNTIME_EXEC,
+	RUNTIME_KILL,
+	RUNTIME_DELETE,
+	RUNTIME_STATE,
+	RUNTIME_LIST,
+	RUNTIME_PS,
+	RUNTIME_PAUSE,
+	RUNTIME_RESUME,
+	_RUNTIME_VERB_MAX,
+};
+
+/* One call. What a verb has no use for is ignored; paths are absolute. */
+struct runtime_request {
+	enum runtime_verb verb;
+	const char *id;		    /* not for list */
+	const char *log;	    /* a file for the runtime's own log, in JSON; NULL: none */
+	const char *bundle;	    /* create, run */
+	const char *pid_file;	    /* create, run, exec; NULL: none */
+	const char *console_socket; /* create, run, exec; NULL: no terminal */
+	const char *process;	    /* exec: file with the process spec */
+	bool detach;		    /* run, exec */
+	int signal;		    /* kill */
+	bool all;		    /* kill: every process of the container */
+	bool force;		    /* delete */
+};
+
+/*
+ * Finds command (a name is searched in PATH, a path is taken) and fills ret. kind: "runc",
+ * "crun", "runsc", or NULL or "" to tell it from the command's last component (runc where that
+ * says nothing). deadline_ms 0: the default. CODE_NOT_FOUND names the runtime in double quotes.
+ */
+int runtime_init(struct runtime *ret, const char *kind, const char *command, const char *root,
+	uint32_t deadline_ms, struct error *err);
+void runtime_deinit(struct runtime *rt);
+int runtime_copy(struct runtime *to, const struct runtime *from);
+
+/* Adds "name=value" or "name". Letters, digits and '-' in the name: else CODE_INVALID_ARGUMENT. */
+int runtime_add_option(struct runtime *rt, const char *option, struct error *err);
+
+/* "runc", "crun", "runsc"; "create", "start", ... */
+const char *runtime_kind_name(enum runtime_kind kind);
+const char *runtime_verb_name(enum runtime_verb verb);
+
+/*
+ * The command line of a call, argv[0] included. CODE_UNIMPLEMENTED by name where the runtime has
+ * no such command or flag.
+ */
+int runtime_argv(const struct runtime *rt, const struct runtime_request *request, struct argv *ret,
+	struct error *err);
+
+/*
+ * The environment of every runtime: this process's own without what belongs to its supervisor
+ * (NOTIFY_SOCKET, on which `runc start` hangs, LISTEN_*, WATCHDOG_*, JOURNAL_STREAM,
+ * INVOCATION_ID, MAINPID). 0 or -ENOMEM.
+ */
+int runtime_env(struct argv *ret);
+
+/* How a run ended. */
+struct runtime_outcome {
+	bool timed_out;	 /* it was killed at its deadline */
+	int wait_status; /* as of waitpid(2) */
+	struct buf out,
+		err; /* what it printed, LIMIT_RUNTIME_JSON and LIMIT_RUNTIME_STDERR at most */
+	bool out_overflow; /* it printed more than was kept */
+};
+
+#define RUNTIME_OUTCOME_INIT ((struct runtime_outcome){ .out = BUF_INIT, .err = BUF_INIT })
+void runtime_outcome_deinit(struct runtime_outcome *o);
+
+/*
+ * Judges an outcome: 0 if the runtime exited with 0. Otherwise err gets "runc create: " and the
+ * cause: the last error in its log (log: the file's content, may be NULL; runc's and crun's JSON
+ * lines, runsc's too), else the first line of what it printed on stderr, else how it ended; at its
+ * deadline "runc create: no answer in 60 s" with CODE_DEADLINE_EXCEEDED. The words tell the code:
+ * CODE_NOT_FOUND for a container that does not exist, CODE_ALREADY_EXISTS for one that does,
+ * CODE_UNKNOWN for the rest. Text is cut at 4 KiB and made printable.
+ */
+int runtime_judge(const struct runtime *rt, enum runtime_verb verb, const struct runtime_outcome *o,
+	const struct buf *log, struct error *err);
+
+/*
+ * The same cause as bare words without a prefix, for containerd's wording. NULL if there are
+ * none. The caller frees.
+ */
+char *runtime_words(const struct runtime_outcome *o, const struct buf *log);
+
+/* One line of `list`, or the answer of `state`. */
+struct runtime_state {
+	char *id, *status, *bundle;
+	pid_t pid;
+};
+
+void runtime_state_deinit(struct runtime_state *s);
+
+/*
+ * Readers of answers. What was not promised (truncated, wrong type, noise, too much) is
+ * CODE_INTERNAL: "runc state: not the JSON that was expected: FIRST LINE".
+ */
+int runtime_read_state(const struct runtime *rt, const struct buf *out, struct runtime_state *ret,
+	struct error *err);
+/* *ret: array of *ret_n, freed with runtime_states_free(). `null` is an empty list. */
+int runtime_read_list(const struct runtime *rt, const struct buf *out, struct runtime_state **ret,
+	size_t *ret_n, struct error *err);
+void runtime_states_free(struct runtime_state *s, size_t n);
+/* *ret: array of *ret_n pids; the caller frees. */
+int runtime_read_pids(const struct runtime *rt, const struct buf *out, pid_t **ret, size_t *ret_n,
+	struct error *err);
+
+/*
+ * A pid file: a decimal number above 0 and nothing else. Relative to dir. CODE_INTERNAL with a
+ * sentence ("runc create wrote no pid file", "... wrote \"abc\" as its pid").
+ */
+int runtime_read_pid_file(const struct runtime *rt, enum runtime_verb verb, int dir,
+	const char *name, pid_t *ret, struct error *err);
+
+/*
+ * Runs a call to its end, for at most rt->deadline_ms, with stdin from and stdout and stderr of
+ * the run kept in *ret; at the deadline its process group is killed. 0 and *ret filled however it
+ * ended (judge it), or a code if it could not be run at all.
+ */
+int runtime_run(const struct runtime *rt, const struct runtime_request *request,
+	struct runtime_outcome *ret, struct error *err);

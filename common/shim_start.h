@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Starting a shim through its `start` command: the one way for every client of ours. */
+
+#include <stdbool.h>
+
+#include "common/error.h"
+
+/*
+ * Finds cleat-shim beside this program, then in libexec (PREFIX/libexec/cleat), then on the PATH.
+ * The caller frees. CODE_NOT_FOUND.
+ */
+int shim_find(char **ret, struct error *err);
+
+/*
+ * Runs `cleat-shim -root ROOT -namespace NS -id ID [-debug] start` and reads the address it
+ * prints ("unix://PATH"); *ret is PATH, the caller frees. On failure err is the sentence that the
+ * command printed, with CODE_ALREADY_EXISTS if it exits with SHIM_START_EXISTS.
+ */
+#define SHIM_START_EXISTS 17
+int shim_start(const char *root, const char *ns, const char *id, bool debug, char **ret,
+	struct error *err);
