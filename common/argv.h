@@ -18,4 +18,5 @@ void argv_deinit(struct argv *a);
 /* Adds a copy. 0 or -ENOMEM. */
 int argv_add(struct argv *a, const char *s);
 int argv_addf(struct argv *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Replaces what is in to by copies. 0, or -ENOMEM with to unchanged. */
 int argv_copy(struct argv *to, const struct argv *from);
