@@ -12,8 +12,14 @@
  */
 int file_write_atomic(int dir, const char *name, const void *data, size_t n, mode_t mode);
 
-/* Makes folder name in dir if it is not there, and checks: a real folder, ours, mode. 0 or -errno. */
+/*
+ * Makes folder name in dir if it is not there. One that is there must be a real folder (-ENOTDIR,
+ * -ELOOP), ours and open to nobody beyond mode (-EPERM). 0 or -errno.
+ */
 int dir_ensure(int dir, const char *name, mode_t mode);
 
-/* Removes name in dir with all that is in it, never following links. 0 or -errno; ENOENT is 0. */
+/*
+ * Removes name in dir with all that is in it, never following links; what can't be removed does
+ * not keep the rest. 0 or the first -errno; ENOENT is 0.
+ */
 int remove_tree(int dir, const char *name);
