@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The event ring: every event of the shim in one total order, kept for late and slow subscribers
+ * (design, section 6). A subscriber is a cursor with at most one frame queued; nobody's slowness
+ * costs anyone else anything. Payloads are the containerd.events messages, encoded when the event
+ * is made.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/clock.h"
+#include "common/list.h"
+
+enum event_kind {
+	EVENT_CREATE,
+	EVENT_START,
+	EVENT_OOM,
+	EVENT_EXIT,
+	EVENT_DELETE,
+	EVENT_EXEC_ADDED,
+	EVENT_EXEC_STARTED,
+	EVENT_PAUSED,
+	EVENT_RESUMED,
+	EVENT_CHECKPOINTED,
+	_EVENT_KIND_MAX,
+};
+
+/* One event in the ring. */
+struct event {
+	uint64_t seq; /* from 1 */
+	moment time;
+	enum event_kind kind;
+	pid_t pid;	      /* 0 where it has none */
+	uint32_t exit_status; /* EXIT, DELETE; 255 where unknown */
+	moment exited_at;
+	size_t n_payload, size; /* size: bytes of room for the payload */
+	uint8_t payload[];	/* the message of event_type_name(kind) */
+};
+
+/* What an event tells; what its kind has no use for is ignored. */
+struct event_args {
+	enum event_kind kind;
+	const char *container_id;
+	const char *exec_id; /* "" or NULL: the init */
+	pid_t pid;
+	uint32_t exit_status;
+	moment exited_at;
+	const char *bundle, *stdin_uri, *stdout_uri, *stderr_uri; /* CREATE */
+	bool terminal;
+	const char *checkpoint; /* CREATE, CHECKPOINTED */
+};
+
+/* "/tasks/exit" and so on; "containerd.events.TaskExit" and so on. */
+const char *event_topic(enum event_kind kind);
+const char *event_type_name(enum event_kind kind);
+
+struct events;
+
+int events_new(struct events **ret);
+void events_free(struct events *events);
+
+uint64_t events_epoch(const struct events *events);
+uint64_t events_next_seq(const struct events *events);
+
+/* Makes an event and wakes the subscribers. 0, or -ENOMEM: the event is lost, and counted. */
+int events_add(struct events *events, const struct event_args *args);
+
+/*
+ * For an exit: room allocated before the process starts, so that nothing can keep its exit from
+ * being told. events_add_reserved() consumes it; free(3) gives it back.
+ */
+int events_reserve(struct event **ret);
+void events_add_reserved(
+	struct events *events, struct event *reserved_take, const struct event_args *args);
+
+/*
+ * A reader of the ring. wake runs (from within events_add) when it was at the end and there is
+ * something to read; it must not block and may read on at once.
+ */
+struct event_cursor {
+	struct list cursors_link;
+	uint64_t next; /* sequence number that it reads next */
+	void (*wake)(void *userdata);
+	void *userdata;
+};
+
+/* since: the last one seen, 0 for all that is kept. */
+void events_subscribe(struct events *events, struct event_cursor *cursor, uint64_t since,
+	void (*wake)(void *userdata), void *userdata);
+void events_unsubscribe(struct event_cursor *cursor);
+
+/*
+ * The event at the cursor, which moves on; NULL at the end. *ret_missed: how many were lost to it
+ * right before. Valid until the next events_add().
+ */
+const struct event *events_next(
+	struct events *events, struct event_cursor *cursor, uint64_t *ret_missed);

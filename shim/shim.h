@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * What the shim process owns, and when it ends (design, section 4): (a) Exit or Shutdown without
+ * a container; (b) 10 s after its container was deleted or its create failed, or 60 s after its
+ * start without one, with nobody connected; (c) SIGTERM, which stops the container first.
+ */
+
+#include <stdbool.h>
+#include <sys/resource.h>
+
+#include <event2/event.h>
+
+#include "common/error.h"
+#include "common/ledger.h"
+#include "common/state_dir.h"
+#include "common/ttrpc_server.h"
+#include "shim/events.h"
+#include "shim/reaper.h"
+
+struct container;
+
+struct shim {
+	struct event_base *base;
+	struct ttrpc_server *server;
+	struct reaper *reaper;
+	struct events *events;
+	struct ledger *ledger; /* open while there is a container */
+	struct state_dir dir;  /* folder and lock; fd is -1 once removed */
+	char *ns, *id;
+	char *socket_path;
+	struct rlimit nofile;	     /* the descriptor limit that we were started with */
+	struct container *container; /* NULL: none */
+	size_t n_runtime_calls;	     /* under way */
+	bool ending;
+	int exit_status;
+	/* the rest is shim.c's own */
+	int signal_fd;
+	struct event *signal_event, *idle_timer, *stop_timer;
+	bool had_container;
+};
+
+struct shim_options {
+	const char *root, *ns, *id, *socket_path;
+	int listen_fd, lock_fd; /* taken */
+	bool debug;
+};
+
+/* Everything up to the loop; then the caller runs the loop. */
+int shim_new(const struct shim_options *options, struct shim **ret, struct error *err);
+/* Runs until the shim has ended; the process's exit status. */
+int shim_run(struct shim *shim);
+void shim_free(struct shim *shim);
+
+/*
+ * Ends the shim in order: new calls are refused, answers are flushed, files are removed.
+ * Only without a container; the caller answers its own call after this.
+ */
+void shim_end(struct shim *shim);
+
+/* To be called when the container came or went: rules (b) and (c) look again. */
+void shim_container_changed(struct shim *shim);
