@@ -30,8 +30,8 @@ enum event_kind {
 	_EVENT_KIND_MAX,
 };
 
-/* One event in the ring. */
-struct event {
+/* One event in the ring (struct event is libevent's). */
+struct task_event {
 	uint64_t seq; /* from 1 */
 	moment time;
 	enum event_kind kind;
@@ -74,9 +74,9 @@ int events_add(struct events *events, const struct event_args *args);
  * For an exit: room allocated before the process starts, so that nothing can keep its exit from
  * being told. events_add_reserved() consumes it; free(3) gives it back.
  */
-int events_reserve(struct event **ret);
+int events_reserve(struct task_event **ret);
 void events_add_reserved(
-	struct events *events, struct event *reserved_take, const struct event_args *args);
+	struct events *events, struct task_event *reserved_take, const struct event_args *args);
 
 /*
  * A reader of the ring. wake runs (from within events_add) when it was at the end and there is
@@ -98,5 +98,5 @@ void events_unsubscribe(struct event_cursor *cursor);
  * The event at the cursor, which moves on; NULL at the end. *ret_missed: how many were lost to it
  * right before. Valid until the next events_add().
  */
-const struct event *events_next(
+const struct task_event *events_next(
 	struct events *events, struct event_cursor *cursor, uint64_t *ret_missed);

@@ -89,7 +89,7 @@ struct process {
 	bool announced; /* its exit has been told */
 	bool start_failed;
 	struct process_exit exit;
-	struct event *exit_event; /* reserved */
+	struct task_event *exit_event; /* reserved */
 	bool ledger_reserved;
 	struct list waiters;
 };
