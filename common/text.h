@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Bytes that somebody else wrote, made fit for a sentence of ours. */
+
+#include <stddef.h>
+
+/*
+ * A copy of n bytes, at most limit of them, as valid UTF-8 in one line: control characters become
+ * spaces, bytes that are no UTF-8 '?', and what is cut off ends in "...". Spaces around it are
+ * dropped. NULL without memory; the caller frees.
+ */
+char *text_clean(const void *data, size_t n, size_t limit);
+
+/* The same of the first line that is not blank; "" if there is none. */
+char *text_first_line(const void *data, size_t n, size_t limit);
+
+/* A copy with its line ends and other control characters left as they are: only valid UTF-8, and no NUL. */
+char *text_valid(const void *data, size_t n, size_t limit);
