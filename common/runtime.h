@@ -148,7 +148,7 @@ int runtime_read_pids(const struct runtime *rt, const struct buf *out, pid_t **r
 	struct error *err);
 
 /*
- * A pid file: a decimal number above 0 and nothing else. Relative to dir. CODE_INTERNAL with a
+ * A pid file: a decimal number above 0 and nothing else but a line end. Relative to dir. CODE_INTERNAL with a
  * sentence ("runc create wrote no pid file", "... wrote \"abc\" as its pid").
  */
 int runtime_read_pid_file(const struct runtime *rt, enum runtime_verb verb, int dir,
