@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON in and out. Never trusts a type. Subtle: jansson checks UTF-8 and bounds nesting, but
- * recurses: its 2048 levels fit a default stack many times over.
+ * JSON in and out. Never trusts a type. Subtle: jansson's integers have 64 bits with a sign, but
+ * an OCI document may hold 18446744073709551615 (an unlimited rlimit). Such a number is kept as
+ * a string, U+0001 and its digits, and json_text() writes it as a number again.
  */
 #include "common/json.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/buf.h"
 #include "common/fd.h"
@@ -19,10 +21,109 @@ static void make_printable(char *s)
 			*s = '?';
 }
 
+/* How the string that stands for a big integer begins, when it is written. */
+static const char big_mark[] = "\"\\u0001";
+
+/* Bytes of a number at p as far as its characters go; the parser judges it. */
+static size_t number_length(const char *p, const char *end)
+{
+	const char *q = p;
+
+	while (q < end && ((*q >= '0' && *q <= '9') || (q > p && (*q == '.' || *q == '+')) ||
+				  *q == '-' || (q > p && (*q == 'e' || *q == 'E'))))
+		q++;
+	return (size_t)(q - p);
+}
+
+static bool is_big_integer(const char *number, size_t n)
+{
+	char text[24];
+
+	if (n < strlen("9223372036854775807"))
+		return false;
+	for (size_t i = *number == '-'; i < n; i++)
+		if (number[i] < '0' || number[i] > '9')
+			return false;
+	if (n >= sizeof(text))
+		return true;
+	memcpy(text, number, n);
+	text[n] = '\0';
+	errno = 0;
+	strtoll(text, NULL, 10);
+	return errno == ERANGE;
+}
+
+static size_t string_length(const char *p, const char *end)
+{
+	const char *q = p + 1;
+
+	while (q < end && *q != '"')
+		q += *q == '\\' && q + 1 < end ? 2 : 1;
+	return (size_t)(q - p) + (q < end);
+}
+
+/* The same document with its big integers as strings. 0 or -ENOMEM. */
+static int quote_big_integers(const char *p, size_t n, struct buf *ret)
+{
+	const char *end = p + n;
+	int r = 0;
+
+	while (p < end && r == 0) {
+		size_t length = number_length(p, end);
+		bool big = is_big_integer(p, length);
+
+		if (length == 0)
+			length = *p == '"' ? string_length(p, end) : 1;
+		if (big)
+			r = buf_append(ret, big_mark, strlen(big_mark));
+		if (r == 0)
+			r = buf_append(ret, p, length);
+		if (r == 0 && big)
+			r = buf_append(ret, "\"", 1);
+		p += length;
+	}
+	return r;
+}
+
+/* Undoes it in place: the text only gets shorter. */
+static void unquote_big_integers(char *text)
+{
+	const size_t mark = strlen(big_mark);
+	char *from = strstr(text, big_mark), *to = from;
+
+	while (from && *from) {
+		size_t n = 0;
+
+		if (strncmp(from, big_mark, mark) == 0)
+			n = strspn(from + mark, "-0123456789");
+		if (n > 0 && from[mark + n] == '"' && is_big_integer(from + mark, n)) {
+			memmove(to, from + mark, n);
+			to += n;
+			from += mark + n + 1;
+		} else {
+			*to++ = *from++;
+		}
+	}
+	if (to)
+		*to = '\0';
+}
+
+static json_t *load(const char *data, size_t n, json_error_t *ret_at)
+{
+	_cleanup_buf_ struct buf quoted = BUF_INIT;
+	json_t *j = json_loadb(data, n, 0, ret_at);
+
+	if (j || json_error_code(ret_at) != json_error_numeric_overflow)
+		return j;
+	if (quote_big_integers(data, n, &quoted) < 0)
+		return NULL;
+	return json_loadb((const char *)buf_head(&quoted), quoted.len, 0, ret_at);
+}
+
 int json_parse(const void *data, size_t n, const char *what, json_t **ret, struct error *err)
 {
 	json_error_t at;
-	json_t *j = json_loadb(n ? data : "", n, 0, &at);
+	json_t *j = load(n ? data : "", n, &at);
 
 	if (j) {
 		*ret = j;
@@ -53,7 +154,11 @@ int json_read_file(
 
 char *json_text(const json_t *j)
 {
-	return json_dumps(j, JSON_COMPACT | JSON_ENCODE_ANY);
+	char *text = json_dumps(j, JSON_COMPACT | JSON_ENCODE_ANY);
+
+	if (text)
+		unquote_big_integers(text);
+	return text;
 }
 
 int json_need_string(

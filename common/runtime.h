@@ -98,8 +98,9 @@ int runtime_env(struct argv *ret);
 
 /* How a run ended. */
 struct runtime_outcome {
-	bool timed_out;	 /* it was killed at its deadline */
-	int wait_status; /* as of waitpid(2) */
+	bool timed_out;	      /* it was killed at its deadline */
+	uint32_t deadline_ms; /* which was this; 0: the runtime's */
+	int wait_status;      /* as of waitpid(2) */
 	struct buf out,
 		err; /* what it printed, LIMIT_RUNTIME_JSON and LIMIT_RUNTIME_STDERR at most */
 	bool out_overflow; /* it printed more than was kept */

@@ -206,14 +206,12 @@ static int judge_silent(const char *name, const char *verb, int status, struct e
 		WEXITSTATUS(status));
 }
 
-static int judge_late(
-	const struct runtime *rt, const char *name, const char *verb, struct error *err)
+static int judge_late(const char *name, const char *verb, uint32_t deadline_ms, struct error *err)
 {
-	if (rt->deadline_ms % 1000 == 0)
-		return error_set(err, CODE_DEADLINE_EXCEEDED, "%s %s: no answer in %u s", name,
-			verb, rt->deadline_ms / 1000);
-	return error_set(err, CODE_DEADLINE_EXCEEDED, "%s %s: no answer in %u ms", name, verb,
-		rt->deadline_ms);
+	bool whole = deadline_ms % 1000 == 0;
+
+	return error_set(err, CODE_DEADLINE_EXCEEDED, "%s %s: no answer in %u %s", name, verb,
+		whole ? deadline_ms / 1000 : deadline_ms, whole ? "s" : "ms");
 }
 
 int runtime_judge(const struct runtime *rt, enum runtime_verb verb, const struct runtime_outcome *o,
@@ -224,7 +222,8 @@ int runtime_judge(const struct runtime *rt, enum runtime_verb verb, const struct
 	const char *cause;
 
 	if (o->timed_out)
-		return judge_late(rt, name, verb_name, err);
+		return judge_late(
+			name, verb_name, o->deadline_ms ? o->deadline_ms : rt->deadline_ms, err);
 	if (WIFEXITED(o->wait_status) && WEXITSTATUS(o->wait_status) == 0)
 		return 0;
 	words = find_words(o, log);

@@ -2,7 +2,6 @@
 /* See the header. Never cuts a character in two: what we say travels in protobuf strings. */
 #include "common/text.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,4 +110,19 @@ char *text_first_line(const void *data, size_t n, size_t limit)
 char *text_valid(const void *data, size_t n, size_t limit)
 {
 	return copy(data, n, limit, false);
+}
+
+bool text_is_utf8(const char *s)
+{
+	size_t n = strlen(s);
+
+	while (n > 0) {
+		size_t length = utf8_length((const uint8_t *)s, n);
+
+		if (length == 0)
+			return false;
+		s += length;
+		n -= length;
+	}
+	return true;
 }

@@ -3,6 +3,7 @@
 
 /* Bytes that somebody else wrote, made fit for a sentence of ours. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -17,3 +18,6 @@ char *text_first_line(const void *data, size_t n, size_t limit);
 
 /* A copy with its line ends and other control characters left as they are: only valid UTF-8, and no NUL. */
 char *text_valid(const void *data, size_t n, size_t limit);
+
+/* Whether all of it is valid UTF-8: what JSON and protobuf can carry. */
+bool text_is_utf8(const char *s);
