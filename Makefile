@@ -116,6 +116,27 @@ $(O)/test/unit/%: $(O)/test/unit/%.o $(O)/libshim.a $(O)/libcommon.a $(O)/libpro
 .PHONY: unit-build
 unit-build: $(UNIT)
 
+# --- tests: the multi-tool and the scripted runtime of test/fault ---
+# Plain static programs whatever VARIANT is, always in the same place: they run inside containers,
+# as process 1, without the libraries that sanitizers and valgrind want.
+TEST_CC       := gcc
+TEST_BIN      := build/test
+TEST_CFLAGS   := -std=gnu11 -O2 -g -fno-common -MMD -MP -fstack-protector-strong -D_FORTIFY_SOURCE=2
+TEST_PROGRAMS := $(TEST_BIN)/tool
+test_obj       = $(patsubst test/fault/%.c,$(TEST_BIN)/obj/%.o,$(wildcard $(1)))
+
+.PHONY: test-tools
+test-tools: $(TEST_PROGRAMS)
+
+$(TEST_BIN)/obj/%.o: test/fault/%.c Makefile
+	@mkdir -p $(@D)
+	$(TEST_CC) -D_GNU_SOURCE -I. $(TEST_CFLAGS) $(WARN) -c -o $@ $<
+
+$(TEST_BIN)/tool: $(call test_obj,test/fault/tool*.c) $(TEST_BIN)/obj/util.o
+	$(TEST_CC) -static -o $@ $^
+
+-include $(wildcard $(TEST_BIN)/obj/*.d)
+
 .PHONY: clean
 clean:
 	rm -rf build
