@@ -32,6 +32,7 @@ enum event_kind {
 
 /* One event in the ring (struct event is libevent's). */
 struct task_event {
+	struct list ring_link;
 	uint64_t seq; /* from 1 */
 	moment time;
 	enum event_kind kind;
@@ -67,7 +68,10 @@ void events_free(struct events *events);
 uint64_t events_epoch(const struct events *events);
 uint64_t events_next_seq(const struct events *events);
 
-/* Makes an event and wakes the subscribers. 0, or -ENOMEM: the event is lost, and counted. */
+/*
+ * Makes an event and wakes the subscribers. 0, or -errno (no memory; more bytes than the ring may
+ * have): the event is lost, and counted: it keeps its number, and shows as missed.
+ */
 int events_add(struct events *events, const struct event_args *args);
 
 /*
@@ -79,19 +83,32 @@ void events_add_reserved(
 	struct events *events, struct task_event *reserved_take, const struct event_args *args);
 
 /*
- * A reader of the ring. wake runs (from within events_add) when it was at the end and there is
- * something to read; it must not block and may read on at once.
+ * There will be no more events (the shim is ending): every cursor is woken, so that a reader can
+ * read to the end and finish. To be called once; events_add() still works, for what comes late.
+ */
+void events_end(struct events *events);
+bool events_has_ended(const struct events *events);
+
+/*
+ * A reader of the ring. wake runs (from within events_add and events_end) when it was at the end
+ * and there is something to read; it must not block nor add events; it may read on at once, and
+ * unsubscribe any cursor, its own too.
  */
 struct event_cursor {
 	struct list cursors_link;
-	uint64_t next; /* sequence number that it reads next */
+	uint64_t next;		     /* sequence number that it reads next */
+	const struct task_event *at; /* the kept event that it reads next; NULL: at the end */
 	void (*wake)(void *userdata);
 	void *userdata;
 };
 
-/* since: the last one seen, 0 for all that is kept. */
+/*
+ * since: the last one seen (what is lost right after it counts as missed), 0 for all that is kept
+ * (what came before that does not). One from the future is the end. wake never runs from in here.
+ */
 void events_subscribe(struct events *events, struct event_cursor *cursor, uint64_t since,
 	void (*wake)(void *userdata), void *userdata);
+/* Safe to repeat, and on a cursor of zeroes that was never subscribed. */
 void events_unsubscribe(struct event_cursor *cursor);
 
 /*

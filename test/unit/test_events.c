@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The event ring: what is kept, what readers see, and what can't be lost. */
+#include "shim/events.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include <cmocka.h>
+
+#include "common/limits.h"
+#include "common/pbtime.h"
+#include "events.pb-c.h"
+
+struct reader {
+	struct event_cursor cursor;
+	struct events *events;
+	unsigned n_wakes, n_read;
+	uint64_t last_seq, n_missed;
+	bool reads; /* in its wake */
+	struct reader *unsubscribes;
+};
+
+static struct events *make(void)
+{
+	struct events *events;
+
+	assert_int_equal(events_new(&events), 0);
+	return events;
+}
+
+static void add(struct events *events, enum event_kind kind, pid_t pid)
+{
+	const struct event_args args = {
+		.kind = kind, .container_id = "web", .exec_id = "probe", .pid = pid, .bundle = "/b"
+	};
+
+	assert_int_equal(events_add(events, &args), 0);
+}
+
+static void read_all(struct reader *r)
+{
+	const struct task_event *e;
+	uint64_t missed;
+
+	while ((e = events_next(r->events, &r->cursor, &missed))) {
+		assert_int_equal(e->seq, r->last_seq + missed + 1);
+		r->last_seq = e->seq;
+		r->n_missed += missed;
+		r->n_read++;
+	}
+}
+
+static void on_wake(void *userdata)
+{
+	struct reader *r = userdata;
+
+	r->n_wakes++;
+	if (r->reads)
+		read_all(r);
+	if (r->unsubscribes)
+		events_unsubscribe(&r->unsubscribes->cursor);
+}
+
+static void subscribe(struct reader *r, struct events *events, uint64_t since)
+{
+	r->events = events;
+	r->last_seq = since;
+	events_subscribe(events, &r->cursor, since, on_wake, r);
+}
+
+static void test_epochs(void **state)
+{
+	struct events *a = make(), *b = make();
+
+	(void)state;
+	assert_true(events_epoch(a) != 0);
+	assert_true(events_epoch(a) != events_epoch(b));
+	assert_int_equal(events_next_seq(a), 1);
+	events_free(a);
+	events_free(b);
+	events_free(NULL);
+}
+
+static void test_order_and_wakes(void **state)
+{
+	struct reader eager = { .reads = true }, lazy = { 0 };
+	struct events *events = make();
+
+	(void)state;
+	subscribe(&eager, events, 0);
+	subscribe(&lazy, events, 0);
+	for (int i = 1; i <= 10; i++)
+		add(events, EVENT_OOM, 0);
+	assert_int_equal(events_next_seq(events), 11);
+	assert_int_equal(eager.n_wakes, 10);
+	assert_int_equal(eager.n_read, 10);
+	/* one that has something to read already is not woken again */
+	assert_int_equal(lazy.n_wakes, 1);
+	read_all(&lazy);
+	assert_int_equal(lazy.n_read, 10);
+	assert_int_equal(lazy.n_missed, 0);
+	add(events, EVENT_OOM, 0);
+	assert_int_equal(lazy.n_wakes, 2);
+	events_free(events);
+}
+
+static void test_late_readers(void **state)
+{
+	struct reader all = { 0 }, some = { 0 }, none = { 0 }, future = { 0 };
+	struct events *events = make();
+
+	(void)state;
+	for (int i = 1; i <= 10; i++)
+		add(events, EVENT_OOM, 0);
+	subscribe(&all, events, 0);
+	subscribe(&some, events, 7);
+	subscribe(&none, events, 10);
+	subscribe(&future, events, UINT64_MAX);
+	read_all(&all);
+	read_all(&some);
+	read_all(&none);
+	assert_int_equal(all.n_read, 10);
+	assert_int_equal(some.n_read, 3);
+	assert_int_equal(none.n_read, 0);
+	add(events, EVENT_OOM, 0);
+	future.last_seq = 10;
+	read_all(&future);
+	assert_int_equal(future.n_read, 1);
+	assert_int_equal(future.n_missed, 0);
+	assert_int_equal(none.n_wakes, 1);
+	assert_int_equal(all.n_wakes + some.n_wakes, 2);
+	events_free(events);
+}
+
+/* Adds n small events to a fresh ring with a reader that sleeps; returns how many it can read. */
+static unsigned kept_of(unsigned n, struct reader *r, struct events *events)
+{
+	subscribe(r, events, 0);
+	for (unsigned i = 0; i < n; i++)
+		add(events, EVENT_OOM, 0);
+	read_all(r);
+	assert_int_equal(r->n_read + r->n_missed, n);
+	assert_int_equal(r->last_seq, n);
+	return r->n_read;
+}
+
+/* The smallest events there are: as many as fit, by number or by bytes. */
+static unsigned ring_holds(void)
+{
+	size_t each = sizeof(struct task_event) + 2 + strlen("web");
+	size_t by_bytes = LIMIT_RING_BYTES / each;
+
+	return (unsigned)(by_bytes < LIMIT_RING_EVENTS ? by_bytes : LIMIT_RING_EVENTS);
+}
+
+static void test_bounds(void **state)
+{
+	unsigned full = ring_holds();
+	unsigned tries[] = { full - 1, full, full + 1, 10 * full };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(tries) / sizeof(*tries); i++) {
+		struct events *events = make();
+		struct reader slow = { 0 }, late = { 0 }, later = { 0 };
+		unsigned kept = kept_of(tries[i], &slow, events);
+
+		assert_int_equal(kept, tries[i] < full ? tries[i] : full);
+		/* who asks for what is kept has missed nothing; who asks for more has */
+		late.last_seq = tries[i] - kept;
+		subscribe(&late, events, 0);
+		late.last_seq = tries[i] - kept;
+		read_all(&late);
+		assert_int_equal(late.n_read, kept);
+		assert_int_equal(late.n_missed, 0);
+		subscribe(&later, events, 1);
+		read_all(&later);
+		assert_int_equal(later.n_missed, kept < tries[i] ? tries[i] - kept - 1 : 0);
+		events_free(events);
+	}
+}
+
+/* The bytes of long events count: few of them push out all the others. */
+static void test_bound_by_bytes(void **state)
+{
+	struct events *events = make();
+	struct reader r = { 0 };
+	char *bundle = malloc(100001);
+	struct event_args args = { .kind = EVENT_CREATE, .container_id = "web", .bundle = bundle };
+
+	(void)state;
+	memset(bundle, 'x', 100000);
+	bundle[100000] = '\0';
+	for (int i = 0; i < 100; i++)
+		add(events, EVENT_OOM, 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(events_add(events, &args), 0);
+	subscribe(&r, events, 50);
+	read_all(&r);
+	assert_int_equal(r.n_read, 2);
+	assert_int_equal(r.n_missed, 51);
+	free(bundle);
+	events_free(events);
+}
+
+/* What is larger than the ring is lost by itself, pushes nothing out, and is counted. */
+static void test_too_large(void **state)
+{
+	struct events *events = make();
+	struct reader r = { 0 };
+	char *bundle = malloc(LIMIT_RING_BYTES + 1);
+	struct event_args args = { .kind = EVENT_CREATE, .container_id = "web", .bundle = bundle };
+
+	(void)state;
+	memset(bundle, 'x', LIMIT_RING_BYTES);
+	bundle[LIMIT_RING_BYTES] = '\0';
+	add(events, EVENT_OOM, 0);
+	subscribe(&r, events, 0);
+	assert_true(events_add(events, &args) < 0);
+	assert_int_equal(r.n_wakes, 0);
+	add(events, EVENT_OOM, 0);
+	read_all(&r);
+	assert_int_equal(r.n_read, 2);
+	assert_int_equal(r.n_missed, 1);
+	assert_int_equal(r.last_seq, 3);
+	free(bundle);
+	events_free(events);
+}
+
+static void test_unsubscribe_in_wake(void **state)
+{
+	struct reader a = { .reads = true }, b = { .reads = true }, c = { .reads = true };
+	struct events *events = make();
+
+	(void)state;
+	subscribe(&a, events, 0);
+	subscribe(&b, events, 0);
+	subscribe(&c, events, 0);
+	a.unsubscribes = &b; /* the next one in line */
+	c.unsubscribes = &c; /* itself */
+	add(events, EVENT_OOM, 0);
+	add(events, EVENT_OOM, 0);
+	assert_int_equal(a.n_read, 2);
+	assert_int_equal(b.n_wakes, 0);
+	assert_int_equal(c.n_read, 1);
+	events_unsubscribe(&b.cursor);
+	events_free(events);
+	events_unsubscribe(&a.cursor);
+}
+
+static void test_never_subscribed(void **state)
+{
+	struct event_cursor cursor = { 0 };
+
+	(void)state;
+	events_unsubscribe(&cursor);
+}
+
+static void test_end(void **state)
+{
+	struct reader waiting = { .reads = true }, behind = { 0 };
+	struct events *events = make();
+
+	(void)state;
+	add(events, EVENT_OOM, 0);
+	subscribe(&behind, events, 0);
+	subscribe(&waiting, events, 1);
+	assert_false(events_has_ended(events));
+	events_end(events);
+	assert_true(events_has_ended(events));
+	assert_int_equal(waiting.n_wakes, 1);
+	assert_int_equal(waiting.n_read, 0);
+	read_all(&behind);
+	assert_int_equal(behind.n_read, 1);
+	events_free(events);
+}
+
+static void test_payloads(void **state)
+{
+	struct events *events = make();
+	struct event_cursor cursor;
+	struct event_args args = {
+		.container_id = "web",
+		.exec_id = "probe",
+		.pid = 42,
+		.exit_status = 137,
+		.exited_at = 1500000000,
+		.bundle = "/b",
+		.stdin_uri = "/i",
+		.stdout_uri = "/o",
+		.stderr_uri = "/e",
+		.terminal = true,
+		.checkpoint = "/c",
+	};
+	Containerd__Events__TaskCreate *create;
+	Containerd__Events__TaskExit *exit_;
+	Containerd__Events__TaskDelete *delete_;
+	const struct task_event *e;
+	uint64_t missed;
+
+	(void)state;
+	for (int kind = 0; kind < _EVENT_KIND_MAX; kind++) {
+		args.kind = (enum event_kind)kind;
+		assert_int_equal(events_add(events, &args), 0);
+		assert_non_null(strstr(event_type_name(args.kind), "containerd.events.Task"));
+		assert_int_equal(strncmp(event_topic(args.kind), "/tasks/", 7), 0);
+	}
+	args.kind = EVENT_EXIT;
+	args.exec_id = NULL;
+	assert_int_equal(events_add(events, &args), 0);
+	events_subscribe(events, &cursor, 0, on_wake, NULL);
+
+	e = events_next(events, &cursor, &missed);
+	create = containerd__events__task_create__unpack(NULL, e->n_payload, e->payload);
+	assert_string_equal(create->container_id, "web");
+	assert_string_equal(create->bundle, "/b");
+	assert_string_equal(create->io->stderr, "/e");
+	assert_true(create->io->terminal);
+	assert_string_equal(create->checkpoint, "/c");
+	assert_int_equal(create->pid, 42);
+	containerd__events__task_create__free_unpacked(create, NULL);
+
+	while (e->kind != EVENT_EXIT)
+		e = events_next(events, &cursor, &missed);
+	assert_string_equal(event_topic(e->kind), "/tasks/exit");
+	exit_ = containerd__events__task_exit__unpack(NULL, e->n_payload, e->payload);
+	assert_string_equal(exit_->id, "probe");
+	assert_int_equal(exit_->exit_status, 137);
+	assert_int_equal(pbtime_get(exit_->exited_at), 1500000000);
+	assert_int_equal(e->pid, 42);
+	assert_int_equal(e->exit_status, 137);
+	containerd__events__task_exit__free_unpacked(exit_, NULL);
+
+	e = events_next(events, &cursor, &missed);
+	delete_ = containerd__events__task_delete__unpack(NULL, e->n_payload, e->payload);
+	assert_string_equal(delete_->id, "probe");
+	assert_int_equal(pbtime_get(delete_->exited_at), 1500000000);
+	containerd__events__task_delete__free_unpacked(delete_, NULL);
+
+	/* the init's exit has the container's id where an exec's has the exec's */
+	while (e->seq != _EVENT_KIND_MAX + 1)
+		e = events_next(events, &cursor, &missed);
+	exit_ = containerd__events__task_exit__unpack(NULL, e->n_payload, e->payload);
+	assert_string_equal(exit_->id, "web");
+	containerd__events__task_exit__free_unpacked(exit_, NULL);
+	events_free(events);
+}
+
+#ifndef __SANITIZE_ADDRESS__
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+#endif
+
+/* Takes all the memory there is; returns a chain to be freed. The sanitizer's heap can't run dry. */
+static void **take_all_memory(struct rlimit *old)
+{
+	void **chain = NULL;
+	struct rlimit none = { 0, 0 };
+
+	assert_int_equal(getrlimit(RLIMIT_AS, old), 0);
+	none.rlim_max = old->rlim_max;
+#ifdef __SANITIZE_ADDRESS__
+	return NULL;
+#endif
+	assert_int_equal(setrlimit(RLIMIT_AS, &none), 0);
+	for (size_t size = 1 << 20; size >= 8; size = size > 4096 ? size / 2 : size - 8) {
+		void **piece;
+
+		while ((piece = malloc(size))) {
+			*piece = chain;
+			chain = piece;
+		}
+	}
+	return chain;
+}
+
+static void give_back(void **chain, const struct rlimit *old)
+{
+	while (chain) {
+		void **next = *chain;
+
+		free(chain);
+		chain = next;
+	}
+	setrlimit(RLIMIT_AS, old);
+}
+
+static void test_exit_without_memory(void **state)
+{
+	char id[LIMIT_ID + 1], exec_id[LIMIT_ID + 1];
+	struct event_args args = { .kind = EVENT_EXIT,
+		.container_id = id,
+		.exec_id = exec_id,
+		.pid = INT32_MAX,
+		.exit_status = UINT32_MAX,
+		.exited_at = INT64_MAX };
+	struct events *events = make();
+	struct reader r = { .reads = true };
+	struct task_event *reserved, *unused;
+	const struct task_event *e;
+	struct event_cursor cursor;
+	Containerd__Events__TaskExit *exit_;
+	struct rlimit old;
+	void **chain;
+	uint64_t missed;
+	int lost;
+
+	(void)state;
+	memset(id, 'i', LIMIT_ID);
+	memset(exec_id, 'e', LIMIT_ID);
+	id[LIMIT_ID] = exec_id[LIMIT_ID] = '\0';
+	assert_int_equal(events_reserve(&reserved), 0);
+	assert_int_equal(events_reserve(&unused), 0);
+	free(unused);
+	subscribe(&r, events, 0);
+	chain = take_all_memory(&old);
+	lost = events_add(events, &args);
+	events_add_reserved(events, reserved, &args);
+	give_back(chain, &old);
+#ifndef __SANITIZE_ADDRESS__
+	assert_int_equal(lost, -ENOMEM);
+	assert_int_equal(r.n_missed, 1);
+	assert_int_equal(r.n_read, 1);
+#else
+	assert_int_equal(lost, 0);
+#endif
+	assert_int_equal(r.last_seq, 2);
+	events_subscribe(events, &cursor, 1, on_wake, NULL);
+	e = events_next(events, &cursor, &missed);
+	exit_ = containerd__events__task_exit__unpack(NULL, e->n_payload, e->payload);
+	assert_string_equal(exit_->container_id, id);
+	assert_string_equal(exit_->id, exec_id);
+	assert_int_equal(exit_->exit_status, UINT32_MAX);
+	assert_int_equal(pbtime_get(exit_->exited_at), INT64_MAX);
+	containerd__events__task_exit__free_unpacked(exit_, NULL);
+	events_free(events);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_epochs),
+		cmocka_unit_test(test_order_and_wakes),
+		cmocka_unit_test(test_late_readers),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_bound_by_bytes),
+		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_unsubscribe_in_wake),
+		cmocka_unit_test(test_never_subscribed),
+		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_payloads),
+		cmocka_unit_test(test_exit_without_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
