@@ -19,6 +19,11 @@
 struct ttrpc_client;
 struct ttrpc_pending; /* a call under way in the asynchronous use */
 
+/* A header of a request; containerd's namespace travels as "containerd-namespace-ttrpc". */
+struct ttrpc_metadata {
+	const char *key, *value;
+};
+
 /* Where and how a call goes. */
 struct ttrpc_request {
 	const char *service, *method;
@@ -27,34 +32,44 @@ struct ttrpc_request {
 	int64_t timeout_ms; /* 0: none. Sent to the server, and kept here 1 s longer */
 	const int *fds;	    /* sent with the frame; not consumed; LIMIT_FRAME_FDS at most */
 	size_t n_fds;
+	const struct ttrpc_metadata *metadata;
+	size_t n_metadata;
 };
 
 /*
  * Connects to a socket by path; a path longer than sun_path allows is reached through its folder.
  * base: NULL for blocking use. CODE_NOT_FOUND (no such socket), CODE_UNAVAILABLE (nobody
- * listens), or another code with a sentence.
+ * listens, or the connection was not taken in time: 2 s, with a base at once), or another code
+ * with a sentence.
  */
 int ttrpc_client_connect(
 	const char *path, struct event_base *base, struct ttrpc_client **ret, struct error *err);
-/* Takes over a connected socket. */
+/* Takes over a connected socket; on failure it is not consumed. */
 int ttrpc_client_new(
 	int fd_take, struct event_base *base, struct ttrpc_client **ret, struct error *err);
-/* Pending calls are dropped without their callbacks. Takes NULL. */
+/* Pending calls are dropped without their callbacks. May be called from a callback. Takes NULL. */
 void ttrpc_client_free(struct ttrpc_client *client);
 int ttrpc_client_fd(const struct ttrpc_client *client);
 
 /*
  * Blocking, unary. *ret is freed with protobuf_c_message_free_unpacked(). 0 or the code. A
  * connection that ends first: CODE_UNAVAILABLE. No answer in timeout_ms: CODE_DEADLINE_EXCEEDED.
+ * Streams that are open go on, their messages are kept meanwhile (LIMIT_QUEUED_REPLIES bytes; one
+ * more ends the connection).
  */
 int ttrpc_client_call(struct ttrpc_client *client, const struct ttrpc_request *request,
 	ProtobufCMessage **ret, struct error *err);
 
-/* Blocking, server stream: begins one, to be read with ttrpc_client_next(). */
+/*
+ * Blocking, server stream: begins one, to be read with ttrpc_client_next(). Its timeout_ms is the
+ * server's business alone. ttrpc knows no way to end a stream early but to end the connection.
+ */
 int ttrpc_client_stream(struct ttrpc_client *client, const struct ttrpc_request *request,
 	uint32_t *ret_stream, struct error *err);
 /*
- * The next message of a stream; *ret is NULL at its proper end. timeout_ms < 0: for ever.
+ * The next message of a stream; *ret is NULL at its proper end. timeout_ms < 0: for ever; when
+ * nothing came in it: CODE_DEADLINE_EXCEEDED, and the stream goes on. After its end or any other
+ * error the stream's number is unknown: CODE_FAILED_PRECONDITION.
  */
 int ttrpc_client_next(struct ttrpc_client *client, uint32_t stream, int64_t timeout_ms,
 	ProtobufCMessage **ret, struct error *err);
@@ -62,7 +77,10 @@ int ttrpc_client_next(struct ttrpc_client *client, uint32_t stream, int64_t time
 /*
  * Asynchronous. on_reply runs once for a unary call: code 0 and the message (owned by the client,
  * freed afterwards), or a code and err. For a stream it runs for each message, then once with
- * message NULL: code 0 is its proper end. It never runs from within ttrpc_client_begin().
+ * message NULL: code 0 is its proper end. It never runs from within ttrpc_client_begin(). The
+ * pending pointer is dead once the final callback begins. ret may be NULL. What does not fit into
+ * the socket waits in a queue of LIMIT_QUEUED_REPLIES bytes; a request more than that ends the
+ * connection.
  */
 typedef void (*ttrpc_reply_fn)(
 	int code, const ProtobufCMessage *message, const struct error *err, void *userdata);

@@ -34,17 +34,27 @@ struct ttrpc_method {
 };
 
 /*
- * Takes a listening, non-blocking socket. Registers nothing yet. 0 or -errno (the socket is then
- * not consumed).
+ * Takes a listening, non-blocking socket, or -1 for a server that has only the connections it is
+ * given with ttrpc_server_adopt(). Clients are accepted once the loop runs. 0 or -errno (the
+ * socket is then not consumed).
  */
 int ttrpc_server_new(struct event_base *base, int listen_fd_take, struct ttrpc_server **ret);
 
-/* Ends every connection (each open call is cancelled) and closes the socket. Takes NULL. */
+/*
+ * Ends every connection (each open call is cancelled) and closes the socket. Never from within a
+ * callback or handler of this server: leave the loop first. Takes NULL.
+ */
 void ttrpc_server_free(struct ttrpc_server *server);
 
 /* methods must outlive the server. The same table may be added under several names. */
 int ttrpc_server_add_service(struct ttrpc_server *server, const char *name,
 	const struct ttrpc_method *methods, size_t n_methods, void *userdata);
+
+/*
+ * Serves a connected stream socket as if it had been accepted; whose it is was checked by the
+ * caller. 0, -EUSERS at LIMIT_CONNECTIONS, or -errno (the socket is then not consumed).
+ */
+int ttrpc_server_adopt(struct ttrpc_server *server, int fd_take);
 
 /* Runs on_change after a connection came or went. */
 void ttrpc_server_on_change(
@@ -63,17 +73,26 @@ void ttrpc_server_on_flushed(
 	struct ttrpc_server *server, void (*cb)(void *userdata), void *userdata);
 
 /*
- * While a handler keeps call: on_cancel as above; on_drained (may be NULL) when the last frame
- * queued by ttrpc_call_send() has been written.
+ * For a handler that answers later. on_cancel as above; on_drained (may be NULL) runs when frames
+ * of ttrpc_call_send() that had to wait (ttrpc_call_is_pending()) have all been written. Both run
+ * from the event loop, never from within a ttrpc_call_ function. on_cancel must not use the call;
+ * it may answer others.
  */
 void ttrpc_call_keep(struct ttrpc_call *call, void (*on_cancel)(void *userdata),
 	void (*on_drained)(void *userdata), void *userdata);
 
-/* Answers and ends the call; the pointer is dead afterwards. */
+/*
+ * Answers and ends the call; the pointer is dead afterwards and on_cancel does not run. response:
+ * NULL is a message without fields. An answer longer than a frame may be becomes
+ * RESOURCE_EXHAUSTED. What is not UTF-8 in a failure's message is replaced.
+ */
 void ttrpc_call_reply(struct ttrpc_call *call, const ProtobufCMessage *response);
 void ttrpc_call_fail(struct ttrpc_call *call, int code, const char *message);
 
-/* A server stream: one more message. 0, or -errno (then the call should be failed). */
+/*
+ * A server stream: one more message. 0, or -errno (then the call should be failed): -EMSGSIZE for
+ * one longer than a frame may be, -EPIPE when the connection is over.
+ */
 int ttrpc_call_send(struct ttrpc_call *call, const ProtobufCMessage *message);
 /* Ends a server stream without an error; the pointer is dead afterwards. */
 void ttrpc_call_finish(struct ttrpc_call *call);
