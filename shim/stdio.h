@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The standard streams of one process: what its stdin, stdout and stderr are (design, section 7),
+ * and the copying between them and the ends that the client named. Knows nothing of processes:
+ * the owner tells when the runtime has been started, when the process has ended, when the time to
+ * drain is over.
+ *
+ * Needs a process that ignores SIGPIPE and SIGXFSZ (a reader that left, a file size limit).
+ *
+ * URIs, for each stream alone:
+ *   ""               /dev/null
+ *   fd:N             the Nth descriptor that came with the call. Without a terminal it is handed to
+ *                    the runtime as it is (nothing is copied or counted); with one it is copied
+ *   /path            a FIFO
+ *   file:///path     output only: appended; made if missing, with its folders. A write that fails
+ *                    (disk full) costs those bytes, told by counters and log, never a wait: the
+ *                    next bytes are tried anew. ?direct=1 hands the file itself to the process
+ * With a terminal stderr is not looked at: the terminal is one stream.
+ *
+ * Errors name stream and URI: CODE_NOT_FOUND (no such FIFO), CODE_UNIMPLEMENTED (a scheme that we
+ * do not have), CODE_INVALID_ARGUMENT (anything else that cannot be meant).
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/error.h"
+
+struct event_base;
+struct stdio;
+
+struct stdio_spec {
+	const char *in, *out, *err; /* NULL is "" */
+	bool terminal;
+	/*
+	 * Descriptors sent with the call: not consumed (duplicated or reopened), and their flags
+	 * never change: what they stand for is shared with the sender.
+	 */
+	const int *fds;
+	size_t n_fds;
+	unsigned io_uid, io_gid; /* who owns the pipes that the process gets; 0: as they are */
+};
+
+/* Bytes read from each stream's source and written to its sink, where they pass through us. */
+struct stdio_counters {
+	uint64_t in_in, in_out, out_in, out_out, err_in, err_out;
+};
+
+/*
+ * Opens everything and makes the pipes; nothing is copied before stdio_begin(). spec is not kept.
+ * 0, or a code; then nothing is left.
+ */
+int stdio_open(struct event_base *base, const struct stdio_spec *spec, struct stdio **ret,
+	struct error *err);
+
+/*
+ * What the runtime is to have as 0, 1, 2: -1 where /dev/null is meant, which with a terminal is
+ * all three. Still owned by s, valid until stdio_begin().
+ */
+void stdio_child_fds(const struct stdio *s, int ret[3]);
+
+/*
+ * The runtime has been forked with them: closes our copies of the process's ends and starts
+ * copying. With a terminal there is nothing to do yet: 0. Called once.
+ */
+int stdio_begin(struct stdio *s, struct error *err);
+
+/*
+ * The terminal's master has come (consumed in any case): applies a size given earlier, starts
+ * copying. May come after stdio_exited(). Called once.
+ */
+int stdio_attach_console(struct stdio *s, int master_take, struct error *err);
+
+/*
+ * Sets the terminal's size in characters; before the console is there it is kept for it, after
+ * its end it is ignored. CODE_FAILED_PRECONDITION without a terminal, CODE_INVALID_ARGUMENT for
+ * more than 65535.
+ */
+int stdio_resize(struct stdio *s, unsigned width, unsigned height, struct error *err);
+
+/* The size last given to stdio_resize(); false if none was. */
+bool stdio_size(const struct stdio *s, unsigned *ret_width, unsigned *ret_height);
+
+/*
+ * The process sees the end of its stdin once everything that is queued now, in the FIFO and in our
+ * hands, has been written to it; later bytes are not taken, their writer gets EPIPE. Before
+ * stdio_begin() it is remembered ("now" is then the beginning). A terminal's input just stops: a
+ * terminal has no end to send. Nothing can be done about an fd:N that the process has itself.
+ */
+void stdio_close_stdin(struct stdio *s);
+
+/*
+ * The process has ended: no more stdin is copied. Output goes on to its end. Must be called for a
+ * terminal to ever drain: until then we hold its slave open, so that a process which closes its
+ * terminal and opens it again loses nothing.
+ */
+void stdio_exited(struct stdio *s);
+
+/*
+ * Every copied output has seen its end and everything that was read has been written. At once true
+ * where nothing is copied; false with a terminal whose console never came, and after
+ * stdio_abandon() if it was before.
+ */
+bool stdio_is_drained(const struct stdio *s);
+
+/*
+ * Calls cb once when drained: from the loop, never from within this call. cb may free s. One at a
+ * time; a NULL cb takes it back. Not called after stdio_abandon().
+ */
+void stdio_on_drained(struct stdio *s, void (*cb)(void *userdata), void *userdata);
+
+/* Stops all copying, whatever is still to come; writers of what the process left get EPIPE. */
+void stdio_abandon(struct stdio *s);
+
+void stdio_get_counters(const struct stdio *s, struct stdio_counters *ret);
+
+/* Closes everything, the reading ends of the output FIFOs too. Takes NULL. */
+void stdio_free(struct stdio *s);

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See the header. A plain path is taken as it is; only what stands behind file:// is decoded, as
+ * containerd's clients encode it.
+ */
+#include "shim/stdio_uri.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+
+void stdio_uri_deinit(struct stdio_uri *u)
+{
+	free(u->path);
+	*u = STDIO_URI_INIT;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+/* Decodes %XX in place; false for what is no such thing, or would be a NUL. */
+static bool percent_decode(char *text)
+{
+	char *to = text;
+
+	for (const char *from = text; *from; from++) {
+		int high, low;
+
+		if (*from != '%') {
+			*to++ = *from;
+			continue;
+		}
+		high = hex_digit(from[1]);
+		low = high < 0 ? -1 : hex_digit(from[2]);
+		if (low < 0 || high * 16 + low == 0)
+			return false;
+		*to++ = (char)(high * 16 + low);
+		from += 2;
+	}
+	*to = '\0';
+	return true;
+}
+
+static int check_path(const char *path, struct error *err)
+{
+	if (path[0] != '/')
+		return error_set(err, CODE_INVALID_ARGUMENT, "not an absolute path");
+	if (strlen(path) >= PATH_MAX)
+		return error_set(err, CODE_INVALID_ARGUMENT, "longer than a path may be");
+	return 0;
+}
+
+static int parse_fd(const char *number, struct stdio_uri *u, struct error *err)
+{
+	unsigned long n;
+	char *end;
+
+	if (number[0] < '0' || number[0] > '9')
+		return error_set(err, CODE_INVALID_ARGUMENT, "fd: wants a number");
+	errno = 0;
+	n = strtoul(number, &end, 10);
+	if (*end || errno || n > UINT_MAX)
+		return error_set(err, CODE_INVALID_ARGUMENT, "fd: wants a number");
+	u->scheme = STDIO_FD;
+	u->fd = (unsigned)n;
+	return 0;
+}
+
+static int parse_query(const char *query, struct stdio_uri *u, struct error *err)
+{
+	while (*query) {
+		size_t n = strcspn(query, "&");
+
+		if (n == strlen("direct=1") && strncmp(query, "direct=1", n) == 0)
+			u->direct = true;
+		else if (n == strlen("direct=0") && strncmp(query, "direct=0", n) == 0)
+			u->direct = false;
+		else if (n > 0)
+			return error_set(err, CODE_INVALID_ARGUMENT,
+				"file:// has no option \"%.*s\"", (int)n, query);
+		query += n;
+		query += *query == '&';
+	}
+	return 0;
+}
+
+static int parse_file(const char *rest, struct stdio_uri *u, struct error *err)
+{
+	const char *query = strchr(rest, '?');
+	_cleanup_free_ char *path = query ? strndup(rest, (size_t)(query - rest)) : strdup(rest);
+	int r;
+
+	if (!path)
+		return error_errno(err, -ENOMEM, "file://");
+	if (path[0] != '/')
+		return error_set(err, CODE_INVALID_ARGUMENT,
+			"file:// wants an absolute path and no host, as in file:///path");
+	if (!percent_decode(path))
+		return error_set(err, CODE_INVALID_ARGUMENT, "bad %%-escape");
+	r = check_path(path, err);
+	if (r)
+		return r;
+	if (path[strlen(path) - 1] == '/')
+		return error_set(err, CODE_INVALID_ARGUMENT, "a folder, not a file");
+	r = query ? parse_query(query + 1, u, err) : 0;
+	if (r)
+		return r;
+	u->scheme = STDIO_FILE;
+	u->path = TAKE_PTR(path);
+	return 0;
+}
+
+/* The length of a leading "scheme" where "scheme:" stands there (RFC 3986), else 0. */
+static size_t scheme_length(const char *uri)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	static const char all[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.";
+	size_t n = strspn(uri, all);
+
+	return strspn(uri, letters) > 0 && uri[n] == ':' ? n : 0;
+}
+
+static int parse(const char *uri, struct stdio_uri *u, struct error *err)
+{
+	size_t n = scheme_length(uri);
+	int r;
+
+	if (strncmp(uri, "fd:", 3) == 0)
+		return parse_fd(uri + 3, u, err);
+	if (strncmp(uri, "file://", 7) == 0)
+		return parse_file(uri + 7, u, err);
+	if (n > 0)
+		return error_set(err, CODE_UNIMPLEMENTED, "scheme \"%.*s\" is not implemented",
+			n > 32 ? 32 : (int)n, uri);
+	r = check_path(uri, err);
+	if (r)
+		return r;
+	u->path = strdup(uri);
+	if (!u->path)
+		return error_errno(err, -ENOMEM, "path");
+	u->scheme = STDIO_FIFO;
+	return 0;
+}
+
+int stdio_uri_parse(const char *uri, struct stdio_uri *ret, struct error *err)
+{
+	_cleanup_stdio_uri_ struct stdio_uri u = STDIO_URI_INIT;
+
+	if (uri && *uri) {
+		int r = parse(uri, &u, err);
+
+		if (r)
+			return r;
+	}
+	*ret = u;
+	u = STDIO_URI_INIT;
+	return 0;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What a stream's URI says, read and checked; nothing is opened. */
+
+#include <stdbool.h>
+
+#include "common/error.h"
+
+enum stdio_scheme {
+	STDIO_NULL, /* empty */
+	STDIO_FD,
+	STDIO_FIFO,
+	STDIO_FILE,
+};
+
+struct stdio_uri {
+	enum stdio_scheme scheme;
+	unsigned fd; /* STDIO_FD: an index */
+	char *path;  /* STDIO_FIFO, STDIO_FILE: absolute, percent-decoded for a file */
+	bool direct; /* STDIO_FILE */
+};
+
+#define STDIO_URI_INIT	    ((struct stdio_uri){ .scheme = STDIO_NULL })
+#define _cleanup_stdio_uri_ __attribute__((cleanup(stdio_uri_deinit)))
+
+/* uri may be NULL. 0, CODE_UNIMPLEMENTED naming the scheme, or CODE_INVALID_ARGUMENT. */
+int stdio_uri_parse(const char *uri, struct stdio_uri *ret, struct error *err);
+
+void stdio_uri_deinit(struct stdio_uri *u);
