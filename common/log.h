@@ -27,7 +27,7 @@ struct log_field {
 	long long number;
 };
 
-#define F_STR(k, v) ((struct log_field){ .key = (k), .text = (v) ? (v) : "" })
+#define F_STR(k, v) log_text((k), (v))
 #define F_INT(k, v) ((struct log_field){ .key = (k), .number = (v) })
 
 #define log_at(level, ...)                                                                         \
@@ -42,6 +42,12 @@ struct log_field {
 #define log_info(...)  log_at(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_warn(...)  log_at(LOG_LEVEL_WARNING, __VA_ARGS__)
 #define log_error(...) log_at(LOG_LEVEL_ERROR, __VA_ARGS__)
+
+/* A field of text; NULL is empty. */
+static inline struct log_field log_text(const char *key, const char *text)
+{
+	return (struct log_field){ .key = key, .text = text ? text : "" };
+}
 
 /* fd: a file, FIFO or terminal; kept, not consumed; -1 silences. The default is info on stderr. */
 void log_init(enum log_level level, int fd);

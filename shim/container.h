@@ -23,7 +23,12 @@
 #include "shim/process.h"
 
 struct shim;
-struct runtime_call;
+struct operation;
+
+struct mount_spec {
+	char *type, *source, *target; /* target: relative to the rootfs; may be NULL */
+	struct argv options;
+};
 
 struct container {
 	struct shim *shim;
@@ -37,10 +42,15 @@ struct container {
 	struct cgroup cgroup;  /* of the init; empty where it has none of its own */
 	moment created_at;
 	bool pids_private;
-	struct list operations; /* waiting and running, in the order of arrival */
-	struct list rootfs;	/* mounts that we made */
-	bool draining_cgroup;	/* the init is gone, the rest is being killed */
-	struct event *drain_timer;
+	struct list operations;	   /* waiting and running, in the order of arrival */
+	struct mount_spec *rootfs; /* what Create asked to have mounted */
+	size_t n_rootfs;
+	char *rootfs_mounted;	    /* the folder that it is mounted onto; NULL: nothing is */
+	struct argv new_cgroups;    /* folders that were not there before our create */
+	struct operation *settling; /* a failed create that waits for its last process */
+	bool draining;		    /* the init is gone; what is left is waited for, or killed */
+	bool drain_is_over;
+	struct event *drain_timer; /* libevent's */
 };
 
 /* What an operation leaves behind for its caller. Valid during the callback only. */
@@ -51,11 +61,6 @@ struct op_result {
 	const char *words;	  /* the runtime's own words, if it was the runtime that failed */
 };
 typedef void (*op_done)(const struct error *err, const struct op_result *result, void *userdata);
-
-struct mount_spec {
-	char *type, *source, *target; /* target: relative to the rootfs; may be NULL */
-	struct argv options;
-};
 
 struct create_params {
 	const char *id, *bundle;

@@ -17,6 +17,7 @@
 #include "common/pidref.h"
 #include "shim/console.h"
 #include "shim/events.h"
+#include "shim/reaper.h"
 #include "shim/stdio.h"
 
 struct container;
@@ -79,15 +80,18 @@ struct process {
 	enum process_status status;
 	struct pidref pidref;
 	pid_t pid; /* stays after the exit; 0 before the start */
+	struct reaper_child child;
 	char *stdin_uri, *stdout_uri, *stderr_uri;
 	bool terminal;
 	json_t *spec; /* an exec's process object */
 	struct stdio *stdio;
-	struct console *console;
+	struct console *console; /* while its launch is under way */
+	bool has_master;
 	moment started_at;
 	bool exited;	/* reaped and in the ledger */
 	bool announced; /* its exit has been told */
 	bool start_failed;
+	bool named_by_pid; /* a 2017 exec: its id is made of its pid */
 	struct process_exit exit;
 	struct task_event *exit_event; /* reserved */
 	bool ledger_reserved;

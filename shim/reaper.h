@@ -43,6 +43,7 @@ void reaper_free(struct reaper *r);
 void reaper_watch(struct reaper *r, struct reaper_child *child, pid_t pid,
 	void (*on_exit)(const struct reaped *r, void *userdata), void *userdata);
 void reaper_unwatch(struct reaper_child *child);
+bool reaper_is_watched(const struct reaper *r, pid_t pid);
 
 /* Brackets around a start in flight; nested. When the last ends, what was kept is forgotten. */
 void reaper_keep(struct reaper *r);
@@ -52,5 +53,10 @@ const struct reaped *reaper_find_kept(const struct reaper *r, pid_t pid);
 
 /* On SIGCHLD: deals with every child that has ended. */
 void reaper_dispatch(struct reaper *r);
+/*
+ * Kills every child that nobody watches: what a runtime that failed or was killed left to us.
+ * Returns how many there are (they are reaped later), or -errno.
+ */
+int reaper_kill_strays(struct reaper *r);
 /* Children reaped that had no owner. */
 uint32_t reaper_n_strays(const struct reaper *r);

@@ -33,12 +33,13 @@ struct shim {
 	struct rlimit nofile;	     /* the descriptor limit that we were started with */
 	struct container *container; /* NULL: none */
 	size_t n_runtime_calls;	     /* under way */
-	bool ending;
-	int exit_status;
+	bool ending;		     /* new calls are refused */
 	/* the rest is shim.c's own */
-	int signal_fd;
-	struct event *signal_event, *idle_timer, *stop_timer;
+	int signal_fd, log_fd;
+	struct event *signal_event, *idle_timer, *stop_timer, *end_timer; /* libevent's */
 	bool had_container;
+	bool stopping, stop_is_sent; /* rule (c) */
+	bool end_timer_armed, end_is_due;
 };
 
 struct shim_options {

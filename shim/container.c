@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The container's record: made, looked up, saved, freed. Never runs anything. Subtle: while its
+ * create is under way a container is there for nobody but the operation that makes it.
+ */
+#include "shim/container.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "shim/container_life.h"
+#include "shim/shim.h"
+
+struct container *container_new(struct shim *shim)
+{
+	struct container *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->shim = shim;
+	c->cgroup = CGROUP_INIT;
+	list_init(&c->processes);
+	list_init(&c->operations);
+	shim->container = c;
+	shim->had_container = true;
+	return c;
+}
+
+static void free_rootfs(struct container *c)
+{
+	for (size_t i = 0; i < c->n_rootfs; i++) {
+		free(c->rootfs[i].type);
+		free(c->rootfs[i].source);
+		free(c->rootfs[i].target);
+		argv_deinit(&c->rootfs[i].options);
+	}
+	free(c->rootfs);
+	free(c->rootfs_mounted);
+}
+
+void container_free(struct container *c)
+{
+	struct shim *shim;
+
+	if (!c)
+		return;
+	shim = c->shim;
+	shim->container = NULL;
+	operations_cancel(c, NULL);
+	while (!list_is_empty(&c->processes)) {
+		struct process *p = list_first(&c->processes, struct process, processes_link);
+
+		reaper_unwatch(&p->child);
+		process_free(p);
+	}
+	if (c->init)
+		reaper_unwatch(&c->init->child);
+	process_free(c->init);
+	if (c->drain_timer)
+		event_free(c->drain_timer);
+	cgroup_close(&c->cgroup);
+	free_rootfs(c);
+	argv_deinit(&c->new_cgroups);
+	runtime_deinit(&c->runtime);
+	bundle_deinit(&c->bundle);
+	free(c->bundle_path);
+	free(c->id);
+	free(c);
+	ledger_free(shim->ledger);
+	shim->ledger = NULL;
+	shim_container_changed(shim);
+}
+
+bool container_is_current(const struct shim *shim, const struct container *c)
+{
+	return shim->container == c;
+}
+
+struct event_base *container_base(const struct container *c)
+{
+	return c->shim->base;
+}
+
+enum process_status container_status(const struct container *c)
+{
+	if (!c || c->init->status == PROCESS_CREATING)
+		return PROCESS_DELETED;
+	return c->init->status;
+}
+
+struct process *container_find(struct container *c, const char *exec_id)
+{
+	struct list *pos;
+
+	if (!c || container_status(c) == PROCESS_DELETED)
+		return NULL;
+	if (!exec_id || !*exec_id)
+		return c->init;
+	list_for_each (pos, &c->processes) {
+		struct process *p = list_entry(pos, struct process, processes_link);
+
+		if (strcmp(p->exec_id, exec_id) == 0)
+			return p;
+	}
+	return NULL;
+}
+
+struct process *container_find_pid(struct container *c, pid_t pid)
+{
+	struct list *pos;
+
+	if (!c || pid <= 0 || container_status(c) == PROCESS_DELETED)
+		return NULL;
+	if (c->init->pid == pid)
+		return c->init;
+	list_for_each (pos, &c->processes) {
+		struct process *p = list_entry(pos, struct process, processes_link);
+
+		if (p->pid == pid && p->status != PROCESS_CREATED)
+			return p;
+	}
+	return NULL;
+}
+
+void container_drop_exec(struct container *c, struct process *p)
+{
+	reaper_unwatch(&p->child);
+	process_free(p);
+	c->n_processes--;
+	container_save(c);
+}
+
+static void fill_execs(const struct container *c, struct container_record *r)
+{
+	struct list *pos;
+
+	list_for_each (pos, &c->processes) {
+		const struct process *p = list_entry(pos, struct process, processes_link);
+
+		r->execs[r->n_execs++] = (struct exec_record){
+			.exec_id = p->exec_id,
+			.status = (char *)process_status_word(p->status),
+			.pid = p->pid,
+			.start_time = p->pidref.start_time,
+		};
+	}
+}
+
+void container_save(struct container *c)
+{
+	const struct process *p = c->init;
+	_cleanup_error_ struct error err = ERROR_INIT;
+	_cleanup_free_ struct exec_record *execs = calloc(c->n_processes, sizeof(*execs));
+	struct container_record r = {
+		.id = c->id,
+		.ns = c->shim->ns,
+		.bundle = c->bundle_path,
+		.runtime = c->runtime.command,
+		.runtime_kind = (char *)runtime_kind_name(c->runtime.kind),
+		.runtime_root = c->runtime.root,
+		.systemd_cgroup = c->runtime.systemd_cgroup,
+		.runtime_options = c->runtime.options.v,
+		.status = (char *)process_status_word(p->status),
+		.pid = p->pid,
+		.start_time = p->pidref.start_time,
+		.terminal = p->terminal,
+		.stdin_uri = p->stdin_uri,
+		.stdout_uri = p->stdout_uri,
+		.stderr_uri = p->stderr_uri,
+		.created = c->created_at,
+		.execs = execs,
+	};
+
+	if (c->shim->dir.fd < 0)
+		return;
+	if (!execs)
+		error_set(&err, CODE_RESOURCE_EXHAUSTED, "no memory");
+	else
+		fill_execs(c, &r);
+	if (!execs || container_record_write(&c->shim->dir, &r, &err) != 0)
+		log_error("the container's state could not be written", F_STR("id", c->id),
+			F_STR("error", error_message(&err)));
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * What the files of the core share among themselves: launching, exits, the record on disk, the
+ * container's end. Services do not include this.
+ */
+
+#include <event2/event.h>
+
+#include "shim/container.h"
+#include "shim/operation.h"
+
+/* An empty container, which becomes shim->container. NULL without memory. */
+struct container *container_new(struct shim *shim);
+/* Frees the container, its processes and what waits; shim->container is NULL afterwards. */
+void container_free(struct container *c);
+bool container_is_current(const struct shim *shim, const struct container *c);
+struct event_base *container_base(const struct container *c);
+
+/* Writes state.json; a failure is logged, for the container goes on. */
+void container_save(struct container *c);
+
+/* Forgets a deleted exec. */
+void container_drop_exec(struct container *c, struct process *p);
+
+/* --- launch.c: what Create and the Start of an exec share --- */
+
+struct launch; /* files, console and reservations of one launch */
+typedef void (*launch_done)(struct operation *op, bool ok);
+
+/*
+ * Reserves what the exit of op->process needs, listens for its console, and runs create or exec.
+ * When that has ended, its pid is known and checked, and its terminal is there, done runs with
+ * true; with false, op->error and op->words say why and nothing of it is left but what the
+ * runtime itself may have made. spec_name: the exec's process file in the state folder, removed at
+ * the end.
+ */
+void launch_begin(struct operation *op, enum runtime_verb verb, launch_done done);
+
+/* --- create.c --- */
+
+/* After children were reaped: a failed create may have been waiting for its last process. */
+void create_settle(struct container *c);
+
+/* --- exit.c --- */
+
+/* Watches for the exit of a process whose pidref is open. */
+void process_watch(struct process *p);
+/* Records an exit: ledger first. */
+void process_exited(struct process *p, const struct reaped *r);
+/* Tells the exits that may be told now, in their order (design, section 4). */
+void container_announce(struct container *c);
+/* After children were reaped: while the rest of a container is being killed, looks again. */
+void container_reaped(struct container *c);

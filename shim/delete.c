@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Delete: of an exec, which is forgotten, and of the init, with which the container goes. Waits
+ * for the last byte of the streams, for a bounded time, and never longer.
+ *
+ *   status    an exec                    the init
+ *   created   forgotten                  killed, its exit told, then as stopped
+ *   running   refused                    refused
+ *   stopped   streams drained, event     streams drained, runtime's delete, unmount, event,
+ *                                        folder removed, reply
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/limits.h"
+#include "common/log.h"
+#include "shim/container_life.h"
+#include "shim/mount.h"
+#include "shim/runtime_call.h"
+#include "shim/shim.h"
+
+static void publish_delete(const struct process *p)
+{
+	const struct event_args args = {
+		.kind = EVENT_DELETE,
+		.container_id = p->container->id,
+		.exec_id = p->exec_id,
+		.pid = p->pid,
+		.exit_status = p->exit.status,
+		.exited_at = p->exit.at,
+	};
+
+	events_add(p->container->shim->events, &args);
+}
+
+static void finish(struct operation *op)
+{
+	struct process *p = op->process;
+	const struct op_result result = { .pid = p->pid, .exit = p->exit };
+
+	publish_delete(p);
+	p->status = PROCESS_DELETED;
+	operation_finish(op, &ERROR_INIT, &result);
+}
+
+/* The id is free for another container from here on. */
+static void finish_init(struct operation *op)
+{
+	struct shim *shim = op->container->shim;
+	_cleanup_error_ struct error err = ERROR_INIT;
+
+	if (state_dir_remove(&shim->dir, &err) != 0)
+		log_error("the container's folder is left", F_STR("id", shim->id),
+			F_STR("error", error_message(&err)));
+	finish(op);
+}
+
+static void on_unmounted(const struct error *err, void *userdata)
+{
+	struct operation *op = userdata;
+
+	if (err->code != CODE_OK) {
+		error_set(&op->error, err->code, "%s", error_message(err));
+		operation_fail(op, RUNTIME_DELETE);
+		return;
+	}
+	finish_init(op);
+}
+
+static void unmount(struct operation *op)
+{
+	struct container *c = op->container;
+
+	if (!c->rootfs_mounted)
+		finish_init(op);
+	else if (unmount_begin(c->shim, c->rootfs_mounted, on_unmounted, op, &op->error) != 0)
+		operation_fail(op, RUNTIME_DELETE);
+}
+
+static void on_state(const struct error *err, const char *words,
+	const struct runtime_outcome *outcome, void *userdata)
+{
+	struct operation *op = userdata;
+
+	(void)words;
+	(void)outcome;
+	if (err->code == CODE_NOT_FOUND)
+		unmount(op);
+	else
+		operation_fail(op, RUNTIME_DELETE);
+}
+
+static void call(
+	struct operation *op, enum runtime_verb verb, uint32_t deadline_ms, runtime_call_done done)
+{
+	struct container *c = op->container;
+	const struct runtime_request request = { .verb = verb, .id = c->id };
+	_cleanup_error_ struct error err = ERROR_INIT;
+
+	if (runtime_call_begin(
+		    c->shim, &c->runtime, &request, NULL, deadline_ms, done, op, NULL, &err) != 0)
+		done(&err, NULL, NULL, op);
+}
+
+static void on_deleted(const struct error *err, const char *words,
+	const struct runtime_outcome *outcome, void *userdata)
+{
+	struct operation *op = userdata;
+
+	(void)outcome;
+	if (err->code == CODE_OK || (words && err->code == CODE_NOT_FOUND)) {
+		unmount(op);
+		return;
+	}
+	error_set(&op->error, err->code, "%s", error_message(err));
+	op->words = words ? strdup(words) : NULL;
+	if (err->code == CODE_DEADLINE_EXCEEDED)
+		call(op, RUNTIME_STATE, STOP_GRACE_MS, on_state);
+	else
+		operation_fail(op, RUNTIME_DELETE);
+}
+
+/* --- the streams --- */
+
+static void drained(struct operation *op)
+{
+	struct process *p = op->process;
+
+	if (op->timer) {
+		event_free(op->timer);
+		op->timer = NULL;
+	}
+	if (p->is_init) {
+		call(op, RUNTIME_DELETE, 0, on_deleted);
+		return;
+	}
+	ledger_forget(p->container->shim->ledger, p->exec_id, p->pid);
+	finish(op);
+}
+
+static void on_drained(void *userdata)
+{
+	drained(userdata);
+}
+
+static void drain_timeout(evutil_socket_t fd, short what, void *userdata)
+{
+	struct operation *op = userdata;
+
+	(void)fd;
+	(void)what;
+	log_warn("streams are still held after the process ended; they are given up",
+		F_STR("id", op->container->id), F_STR("exec", op->process->exec_id));
+	stdio_abandon(op->process->stdio);
+	drained(op);
+}
+
+static void drain(struct operation *op)
+{
+	struct process *p = op->process;
+
+	if (p->pid == 0 || !p->stdio || stdio_is_drained(p->stdio)) {
+		drained(op);
+		return;
+	}
+	if (operation_set_timer(op, DRAIN_DEADLINE_MS, drain_timeout) < 0) {
+		error_set(&op->error, CODE_RESOURCE_EXHAUSTED, "no memory to wait for streams");
+		operation_fail(op, RUNTIME_DELETE);
+		return;
+	}
+	stdio_on_drained(p->stdio, on_drained, op);
+}
+
+static void run_delete(struct operation *op)
+{
+	struct process *p = op->process;
+
+	if (process_check(p, PROCESS_DELETE, &op->error) != 0) {
+		operation_fail(op, RUNTIME_DELETE);
+		return;
+	}
+	if (p->is_init && p->status == PROCESS_CREATED) {
+		/* comes back here once the exit has been told: see is_ready() */
+		op->killed = true;
+		op->running = false;
+		pidref_signal(&p->pidref, SIGKILL);
+		return;
+	}
+	drain(op);
+}
+
+void process_delete(struct process *p, op_done done, void *userdata)
+{
+	operation_begin(p->container, OPERATION_DELETE, p, run_delete, done, userdata);
+}

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What Create and the Start of an exec share: from the reservations that an exit needs to a pid
+ * that is known, checked to be our own child, and watched, with its terminal in our hands.
+ *
+ *   step                       what can go wrong               then
+ *   reserve ledger and event   no room                         refused by name, nothing began
+ *   console socket             no file                         the same
+ *   runtime call               fails, hangs, is killed         its words; reservations given back
+ *   pid file                   missing, no number              "wrote no pid file"
+ *   pid                        dead already                    its exit was kept by the reaper
+ *                              of another, or never was ours   refused; nothing is signalled
+ *   console                    never comes                     refused after 10 s, process killed
+ *
+ * Subtle: the runtime has exited before its pid file is read, so a container that lives is our
+ * own child by then (subreaper), and one that died has been seen by our reaper.
+ */
+#include "shim/container_life.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/file.h"
+#include "common/ids.h"
+#include "common/json.h"
+#include "common/limits.h"
+#include "shim/runtime_call.h"
+#include "shim/shim.h"
+
+struct launch {
+	enum runtime_verb verb;
+	launch_done done;
+	char pid_name[32], spec_name[32]; /* in the state folder */
+	char *pid_path, *spec_path;
+	bool called; /* the runtime has done its part */
+};
+
+static void launch_free(struct operation *op)
+{
+	struct launch *l = op->launch;
+	struct shim *shim = op->container->shim;
+
+	op->launch = NULL;
+	if (l->spec_name[0])
+		unlinkat(shim->dir.fd, l->spec_name, 0);
+	/* the init's stays: users and containerd look for it */
+	if (l->verb == RUNTIME_EXEC)
+		unlinkat(shim->dir.fd, l->pid_name, 0);
+	console_free(op->process->console);
+	op->process->console = NULL;
+	free(l->pid_path);
+	free(l->spec_path);
+	free(l);
+	reaper_release(shim->reaper);
+}
+
+static void give_back(struct process *p)
+{
+	if (p->ledger_reserved)
+		ledger_unreserve(p->container->shim->ledger);
+	p->ledger_reserved = false;
+	free(p->exit_event);
+	p->exit_event = NULL;
+}
+
+static void launch_failed(struct operation *op)
+{
+	struct process *p = op->process;
+	launch_done done = op->launch->done;
+
+	reaper_unwatch(&p->child); /* if it lives it is killed, and reaped as a stray */
+	if (p->pidref.fd >= 0)
+		pidref_signal(&p->pidref, SIGKILL);
+	pidref_close(&p->pidref);
+	p->pid = 0;
+	give_back(p);
+	launch_free(op);
+	done(op, false);
+}
+
+static void launch_succeeded(struct operation *op)
+{
+	launch_done done = op->launch->done;
+
+	if (op->timer)
+		event_del(op->timer);
+	launch_free(op);
+	done(op, true);
+}
+
+static int reserve(struct process *p, struct error *err)
+{
+	int r = ledger_reserve(p->container->shim->ledger, err);
+
+	if (r != 0)
+		return r;
+	p->ledger_reserved = true;
+	r = events_reserve(&p->exit_event);
+	return r < 0 ? error_errno(err, r, "no room for an exit") : 0;
+}
+
+/* --- the pid --- */
+
+static moment pid_file_written(const struct launch *l, int dir)
+{
+	struct stat st;
+
+	if (fstatat(dir, l->pid_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	return (moment)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+}
+
+static bool is_our_child(pid_t pid)
+{
+	struct proc_stat stat;
+
+	return proc_stat_read(pid, &stat) == 0 && stat.ppid == getpid();
+}
+
+/*
+ * Which process does the number mean: one that lives, or one that was reaped during this launch?
+ * A living child of ours is it, unless the file was written before the dead one of that number
+ * was reaped: then the living one came later. *ret_dead is NULL for the living.
+ */
+static int identify(const struct operation *op, pid_t pid, struct pidref *ret,
+	const struct reaped **ret_dead, struct error *err)
+{
+	const struct shim *shim = op->container->shim;
+	const char *runtime = runtime_kind_name(op->container->runtime.kind);
+	const char *verb = runtime_verb_name(op->launch->verb);
+	const struct reaped *dead = reaper_find_kept(shim->reaper, pid);
+	int r;
+
+	if (reaper_is_watched(shim->reaper, pid))
+		return error_set(err, CODE_INTERNAL, "%s %s wrote pid %d, which is another process",
+			runtime, verb, pid);
+	r = pidref_open(pid, ret);
+	*ret_dead = dead;
+	if (r == 0 && is_our_child(pid) &&
+		!(dead && dead->at >= pid_file_written(op->launch, shim->dir.fd))) {
+		*ret_dead = NULL;
+		return 0;
+	}
+	if (r == 0)
+		pidref_close(ret);
+	if (dead)
+		return 0;
+	if (r == 0)
+		return error_set(err, CODE_INTERNAL,
+			"%s %s wrote pid %d, which is not a process of this container", runtime,
+			verb, pid);
+	if (r == -ESRCH)
+		return error_set(err, CODE_INTERNAL, "%s %s wrote pid %d, which does not exist",
+			runtime, verb, pid);
+	return error_errno(err, r, "%s %s: pid %d", runtime, verb, pid);
+}
+
+static int adopt(struct operation *op, struct error *err)
+{
+	struct container *c = op->container;
+	struct process *p = op->process;
+	const struct reaped *dead = NULL;
+	pid_t pid;
+	int r;
+
+	r = runtime_read_pid_file(
+		&c->runtime, op->launch->verb, c->shim->dir.fd, op->launch->pid_name, &pid, err);
+	if (r == 0)
+		r = identify(op, pid, &p->pidref, &dead, err);
+	if (r != 0)
+		return r;
+	p->pid = pid;
+	if (p->is_init || p->started_at == 0)
+		p->started_at = clock_now();
+	p->status = p->is_init ? PROCESS_CREATED : PROCESS_RUNNING;
+	if (dead)
+		process_exited(p, dead);
+	else
+		process_watch(p);
+	return 0;
+}
+
+/* --- the terminal --- */
+
+static void console_timeout(evutil_socket_t fd, short what, void *userdata)
+{
+	struct operation *op = userdata;
+	struct container *c = op->container;
+
+	(void)fd;
+	(void)what;
+	error_set(&op->error, CODE_INTERNAL, "%s %s handed over no terminal",
+		runtime_kind_name(c->runtime.kind), runtime_verb_name(op->launch->verb));
+	launch_failed(op);
+}
+
+static void check_complete(struct operation *op)
+{
+	struct process *p = op->process;
+
+	if (!op->launch->called)
+		return;
+	if (!p->terminal || p->has_master) {
+		launch_succeeded(op);
+		return;
+	}
+	/* it was sent before the runtime ended: it waits in the socket, or never comes */
+	if (operation_set_timer(op, CONSOLE_DEADLINE_MS, console_timeout) < 0) {
+		error_set(&op->error, CODE_RESOURCE_EXHAUSTED, "no memory to wait for a terminal");
+		launch_failed(op);
+	}
+}
+
+static void on_master(int master_take, int error, void *userdata)
+{
+	struct operation *op = userdata;
+	struct process *p = op->process;
+	int r;
+
+	if (p->has_master) {
+		if (master_take >= 0)
+			close(master_take);
+		return;
+	}
+	if (error < 0) {
+		if (op->launch->called && !op->error.code) {
+			error_errno(&op->error, error, "%s %s handed over no terminal",
+				runtime_kind_name(op->container->runtime.kind),
+				runtime_verb_name(op->launch->verb));
+			launch_failed(op);
+		}
+		return;
+	}
+	r = stdio_attach_console(p->stdio, master_take, &op->error);
+	if (r != 0) {
+		if (op->launch->called)
+			launch_failed(op);
+		return;
+	}
+	p->has_master = true;
+	check_complete(op);
+}
+
+/* --- the run --- */
+
+static void on_called(const struct error *err, const char *words,
+	const struct runtime_outcome *outcome, void *userdata)
+{
+	struct operation *op = userdata;
+
+	(void)outcome;
+	op->launch->called = true;
+	if (op->error.code == CODE_OK && err->code != CODE_OK) {
+		error_set(&op->error, err->code, "%s", error_message(err));
+		op->words = words ? strdup(words) : NULL;
+	}
+	/* after a failure too: what it did start is ended then */
+	adopt(op, op->error.code == CODE_OK ? &op->error : NULL);
+	if (op->error.code != CODE_OK)
+		launch_failed(op);
+	else
+		check_complete(op);
+}
+
+/* The terminal's size goes with the spec, so that it is right from the first line of output. */
+static int add_console_size(struct process *p)
+{
+	unsigned width, height;
+	json_t *size;
+
+	if (!p->terminal || !stdio_size(p->stdio, &width, &height))
+		return 0;
+	size = json_pack("{s:i,s:i}", "height", (int)height, "width", (int)width);
+	return json_object_set_new(p->spec, "consoleSize", size) < 0 ? -ENOMEM : 0;
+}
+
+static int write_spec(struct operation *op)
+{
+	struct launch *l = op->launch;
+	_cleanup_free_ char *text = NULL;
+	int r = add_console_size(op->process);
+
+	if (r < 0)
+		return r;
+	text = json_text(op->process->spec);
+	if (!text)
+		return -ENOMEM;
+	return file_write_atomic(
+		op->container->shim->dir.fd, l->spec_name, text, strlen(text), 0600);
+}
+
+static int name_files(struct operation *op)
+{
+	struct launch *l = op->launch;
+	const char *folder = op->container->shim->dir.path;
+	char suffix[17];
+	int r = random_hex(suffix, 8);
+
+	if (r < 0)
+		return r;
+	snprintf(l->pid_name, sizeof(l->pid_name), "exec-%s.pid", suffix);
+	if (l->verb == RUNTIME_CREATE)
+		strcpy(l->pid_name, "init.pid");
+	else
+		snprintf(l->spec_name, sizeof(l->spec_name), "exec-%s.json", suffix);
+	if (asprintf(&l->pid_path, "%s/%s", folder, l->pid_name) < 0 ||
+		asprintf(&l->spec_path, "%s/%s", folder, l->spec_name) < 0)
+		return -ENOMEM;
+	return l->spec_name[0] ? write_spec(op) : 0;
+}
+
+static int run(struct operation *op, struct error *err)
+{
+	struct container *c = op->container;
+	struct process *p = op->process;
+	struct runtime_request request = {
+		.verb = op->launch->verb,
+		.id = c->id,
+		.bundle = c->bundle.path,
+		.pid_file = op->launch->pid_path,
+		.process = op->launch->spec_path,
+		.console_socket = p->console ? console_path(p->console) : NULL,
+		.detach = true,
+	};
+	int child[3], r;
+
+	stdio_child_fds(p->stdio, child);
+	r = runtime_call_begin(c->shim, &c->runtime, &request, child, 0, on_called, op, NULL, err);
+	/* the run is under way: from here on its end tells the failure */
+	if (r == 0 && !p->terminal)
+		stdio_begin(p->stdio, &op->error);
+	return r;
+}
+
+static int prepare(struct operation *op, struct error *err)
+{
+	struct shim *shim = op->container->shim;
+	struct process *p = op->process;
+	int r = reserve(p, err);
+
+	if (r != 0)
+		return r;
+	r = name_files(op);
+	if (r < 0)
+		return error_errno(err, r, "%s", runtime_verb_name(op->launch->verb));
+	if (!p->terminal)
+		return 0;
+	return console_listen(shim->base, shim->dir.path, on_master, op, &p->console, err);
+}
+
+void launch_begin(struct operation *op, enum runtime_verb verb, launch_done done)
+{
+	struct launch *l = calloc(1, sizeof(*l));
+
+	if (!l) {
+		error_set(&op->error, CODE_RESOURCE_EXHAUSTED, "no memory");
+		done(op, false);
+		return;
+	}
+	l->verb = verb;
+	l->done = done;
+	op->launch = l;
+	reaper_keep(op->container->shim->reaper);
+	if (prepare(op, &op->error) != 0 || run(op, &op->error) != 0)
+		launch_failed(op);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs of cleat-shim: flags as containerd's shims have them, then start, delete, and ours. */
+#include <stdio.h>
+#include <string.h>
+
+#include "shim/mount_verb.h"
+#include "shim/verbs.h"
+
+int main(int argc, char **argv)
+{
+	struct verb_options options = { 0 };
+	int r = verb_parse(argc, argv, &options);
+
+	if (r != 0)
+		return r;
+	if (options.version) {
+		printf("cleat-shim %s\n", CLEAT_VERSION);
+		return 0;
+	}
+	if (strcmp(options.verb, "start") == 0)
+		return verb_start(&options);
+	if (strcmp(options.verb, "serve") == 0)
+		return verb_serve(&options);
+	if (strcmp(options.verb, "delete") == 0)
+		return verb_delete(&options);
+	if (strcmp(options.verb, "mount") == 0 || strcmp(options.verb, "unmount") == 0)
+		return mount_verb(argc - options.first, argv + options.first);
+	fprintf(stderr, "cleat-shim: \"%s\" is not a command: start, delete\n", options.verb);
+	return 2;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Operations on a container that take time, and which of them wait for which (design, section 4).
+ * All live in one list in the order of arrival; one runs as soon as nothing before it conflicts.
+ */
+
+#include <stdbool.h>
+
+#include <event2/event.h>
+
+#include "common/error.h"
+#include "common/list.h"
+#include "shim/container.h"
+
+enum operation_kind {
+	OPERATION_CREATE,
+	OPERATION_START,
+	OPERATION_DELETE,
+	OPERATION_PAUSE,
+	OPERATION_RESUME,
+};
+
+struct operation {
+	struct list operations_link;
+	enum operation_kind kind;
+	struct container *container;
+	struct process *process; /* the init, for what is done to the container */
+	bool running;
+	void (*run)(struct operation *op);
+	op_done done;
+	void *userdata;
+	/* scratch of the running one */
+	struct launch *launch; /* CREATE, START of an exec */
+	struct error error;    /* kept while what failed is cleaned up */
+	char *words;
+	struct event *timer; /* libevent's */
+	bool killed;	     /* DELETE: a created init was killed first */
+};
+
+/* Queues an operation and runs it if it may. Without memory, done tells so at once. */
+void operation_begin(struct container *c, enum operation_kind kind, struct process *p,
+	void (*run)(struct operation *op), op_done done, void *userdata);
+
+/*
+ * Ends a running operation: its caller is told, it is freed, and those that waited for it run.
+ * result may be NULL. A process or container that is DELETED by then is freed with it.
+ */
+void operation_finish(
+	struct operation *op, const struct error *err, const struct op_result *result);
+
+/* Ends it with the error and words kept in it. */
+void operation_fail(struct operation *op, enum runtime_verb verb);
+
+/* Looks again at what waits: after an exit was announced, for one. */
+void operations_advance(struct container *c);
+
+/* Whether a process has an operation of that kind under way. */
+bool operation_is_running(const struct process *p, enum operation_kind kind);
+
+/* Fails everything that still waits, of one process or (NULL) of all. */
+void operations_cancel(struct container *c, const struct process *p);
+
+/* Starts op->timer: fn runs after ms with op. 0 or -ENOMEM. */
+int operation_set_timer(struct operation *op, uint32_t ms, event_callback_fn fn);

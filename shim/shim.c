@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The process: its loop, its signals, and its end. Never talks to a runtime or a client by
+ * itself. Subtle: an idle shim has no timer armed; the only ones here run while it is waiting to
+ * end.
+ *
+ *   state       event                                          then
+ *   idle        60 s without a Create, 10 s after the last     ending
+ *               container went, with nobody connected
+ *   serving     Shutdown or Exit without a container           ending
+ *   serving     SIGTERM with a container                       stopping: signal, 10 s, KILL
+ *   stopping    the init's exit has been told                  ending
+ *   ending      answers flushed, or 2 s                        the loop ends
+ */
+#include "shim/shim.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/fd.h"
+#include "common/limits.h"
+#include "common/log.h"
+#include "shim/container_life.h"
+#include "shim/service_monitor.h"
+#include "shim/service_shim.h"
+#include "shim/service_task.h"
+
+#define FLUSH_MS 2000
+
+static int arm(struct event *timer, uint32_t ms)
+{
+	const struct timeval tv = { ms / 1000, (suseconds_t)(ms % 1000) * 1000 };
+
+	return evtimer_add(timer, &tv);
+}
+
+/* --- the end --- */
+
+static void stop_loop(void *userdata)
+{
+	struct shim *shim = userdata;
+
+	event_base_loopbreak(shim->base);
+}
+
+static void end_dispatch(evutil_socket_t fd, short what, void *userdata)
+{
+	struct shim *shim = userdata;
+
+	(void)fd;
+	(void)what;
+	if (shim->end_is_due) { /* a client does not read its last answer */
+		stop_loop(shim);
+		return;
+	}
+	shim->end_is_due = true;
+	arm(shim->end_timer, FLUSH_MS);
+	ttrpc_server_on_flushed(shim->server, stop_loop, shim);
+}
+
+static void remove_files(struct shim *shim)
+{
+	_cleanup_error_ struct error err = ERROR_INIT;
+
+	unlink(shim->socket_path);
+	if (!shim->container && shim->dir.fd >= 0 && state_dir_remove(&shim->dir, &err) != 0)
+		log_error("the shim's folder is left", F_STR("error", error_message(&err)));
+}
+
+void shim_end(struct shim *shim)
+{
+	if (shim->ending && shim->end_timer_armed)
+		return;
+	shim->ending = true;
+	shim->end_timer_armed = true;
+	ttrpc_server_refuse(shim->server, "the shim is ending");
+	remove_files(shim);
+	/* in the loop's next turn: whoever called us answers first */
+	arm(shim->end_timer, 0);
+}
+
+/* --- rule (b) --- */
+
+static void idle_dispatch(evutil_socket_t fd, short what, void *userdata)
+{
+	struct shim *shim = userdata;
+
+	(void)fd;
+	(void)what;
+	log_info("nobody needs this shim: it ends", F_STR("id", shim->id));
+	shim_end(shim);
+}
+
+static bool is_idle(const struct shim *shim)
+{
+	return !shim->ending && !shim->container && ttrpc_server_n_connections(shim->server) == 0;
+}
+
+static void look_at_idleness(struct shim *shim)
+{
+	if (!is_idle(shim))
+		event_del(shim->idle_timer);
+	else if (!event_pending(shim->idle_timer, EV_TIMEOUT, NULL))
+		arm(shim->idle_timer,
+			shim->had_container ? IDLE_AFTER_DELETE_MS : IDLE_WITHOUT_CREATE_MS);
+}
+
+static void connections_changed(void *userdata)
+{
+	look_at_idleness(userdata);
+}
+
+/* --- rule (c) --- */
+
+static void ignore_result(const struct error *err, const struct op_result *result, void *userdata)
+{
+	(void)err;
+	(void)result;
+	(void)userdata;
+}
+
+static void stop_dispatch(evutil_socket_t fd, short what, void *userdata)
+{
+	struct shim *shim = userdata;
+
+	(void)fd;
+	(void)what;
+	if (shim->container && container_status(shim->container) != PROCESS_DELETED)
+		process_kill(shim->container->init, SIGKILL, true, ignore_result, NULL);
+}
+
+static void stop_container(struct shim *shim)
+{
+	struct container *c = shim->container;
+
+	if (shim->stop_is_sent || container_status(c) == PROCESS_DELETED)
+		return;
+	shim->stop_is_sent = true;
+	arm(shim->stop_timer, STOP_GRACE_MS);
+	process_kill(c->init, (uint32_t)bundle_stop_signal(&c->bundle), false, ignore_result, NULL);
+}
+
+static void go_on_stopping(struct shim *shim)
+{
+	if (!shim->container || shim->container->init->announced)
+		shim_end(shim);
+	else
+		stop_container(shim);
+}
+
+static void on_sigterm(struct shim *shim)
+{
+	if (shim->ending)
+		return;
+	log_info("SIGTERM: the shim ends", F_STR("id", shim->id));
+	shim->ending = true;
+	shim->stopping = true;
+	ttrpc_server_refuse(shim->server, "the shim is ending");
+	event_del(shim->idle_timer);
+	go_on_stopping(shim);
+}
+
+void shim_container_changed(struct shim *shim)
+{
+	if (shim->stopping)
+		go_on_stopping(shim);
+	else
+		look_at_idleness(shim);
+}
+
+/* --- signals --- */
+
+static void on_sigchld(struct shim *shim)
+{
+	reaper_dispatch(shim->reaper);
+	if (shim->container)
+		container_reaped(shim->container);
+}
+
+static void signal_dispatch(evutil_socket_t fd, short what, void *userdata)
+{
+	struct shim *shim = userdata;
+	struct signalfd_siginfo info;
+	bool children = false;
+
+	(void)what;
+	while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGCHLD)
+			children = true;
+		else if (info.ssi_signo == SIGTERM)
+			on_sigterm(shim);
+	}
+	if (children)
+		on_sigchld(shim);
+}
+
+static int open_signals(struct shim *shim)
+{
+	sigset_t mask;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGCHLD);
+	sigaddset(&mask, SIGTERM);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_SETMASK, &mask, NULL) < 0)
+		return error_trace(-errno);
+	shim->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (shim->signal_fd < 0)
+		return error_trace(-errno);
+	shim->signal_event =
+		event_new(shim->base, shim->signal_fd, EV_READ | EV_PERSIST, signal_dispatch, shim);
+	if (!shim->signal_event || event_add(shim->signal_event, NULL) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+/* --- making one --- */
+
+static int open_loop(struct shim *shim)
+{
+	struct event_config *config = event_config_new();
+
+	if (!config)
+		return -ENOMEM;
+	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+	shim->base = event_base_new_with_config(config);
+	event_config_free(config);
+	if (!shim->base)
+		return -ENOMEM;
+	shim->idle_timer = evtimer_new(shim->base, idle_dispatch, shim);
+	shim->stop_timer = evtimer_new(shim->base, stop_dispatch, shim);
+	shim->end_timer = evtimer_new(shim->base, end_dispatch, shim);
+	if (!shim->idle_timer || !shim->stop_timer || !shim->end_timer)
+		return -ENOMEM;
+	return open_signals(shim);
+}
+
+/* Only our own limit: what we run gets the one that we were started with. */
+static int raise_descriptor_limit(struct shim *shim)
+{
+	struct rlimit raised;
+
+	if (getrlimit(RLIMIT_NOFILE, &shim->nofile) < 0)
+		return error_trace(-errno);
+	raised = shim->nofile;
+	raised.rlim_cur = raised.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &raised); /* the old limit will do */
+	return 0;
+}
+
+static int serve(struct shim *shim, int *listen_fd)
+{
+	int r = ttrpc_server_new(shim->base, *listen_fd, &shim->server);
+
+	if (r < 0)
+		return r;
+	*listen_fd = -1;
+	ttrpc_server_on_change(shim->server, connections_changed, shim);
+	r = service_task_register(shim);
+	if (r == 0)
+		r = service_shim_register(shim);
+	if (r == 0)
+		r = service_monitor_register(shim);
+	return r;
+}
+
+static int write_record(struct shim *shim, struct error *err)
+{
+	struct proc_stat stat;
+	struct shim_record record = {
+		.pid = getpid(),
+		.socket = shim->socket_path,
+		.version = (char *)CLEAT_VERSION,
+		.epoch = events_epoch(shim->events),
+	};
+	int r = proc_stat_read(getpid(), &stat);
+
+	if (r < 0)
+		return error_errno(err, r, "/proc/self/stat");
+	record.start_time = stat.start_time;
+	return shim_record_write(&shim->dir, &record, err);
+}
+
+static void open_log(struct shim *shim, bool debug)
+{
+	shim->log_fd = openat(shim->dir.fd, "log",
+		O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	log_init(debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, shim->log_fd);
+}
+
+static int fill(struct shim *shim, const struct shim_options *o, int *listen_fd, struct error *err)
+{
+	int r;
+
+	shim->ns = strdup(o->ns);
+	shim->id = strdup(o->id);
+	shim->socket_path = strdup(o->socket_path);
+	if (!shim->ns || !shim->id || !shim->socket_path)
+		return error_set(err, CODE_RESOURCE_EXHAUSTED, "no memory");
+	r = state_dir_adopt(o->root, o->ns, o->id, o->lock_fd, &shim->dir, err);
+	if (r != 0)
+		return r;
+	open_log(shim, o->debug);
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+		return error_errno(err, -errno, "cannot become a subreaper");
+	r = raise_descriptor_limit(shim);
+	if (r == 0)
+		r = open_loop(shim);
+	if (r == 0)
+		r = reaper_new(&shim->reaper);
+	if (r == 0)
+		r = events_new(&shim->events);
+	if (r == 0)
+		r = serve(shim, listen_fd);
+	if (r < 0)
+		return error_errno(err, r, "shim");
+	return write_record(shim, err);
+}
+
+int shim_new(const struct shim_options *options, struct shim **ret, struct error *err)
+{
+	struct shim *shim = calloc(1, sizeof(*shim));
+	int listen_fd = options->listen_fd, r;
+
+	if (!shim)
+		return error_set(err, CODE_RESOURCE_EXHAUSTED, "no memory");
+	shim->dir = STATE_DIR_INIT;
+	shim->signal_fd = shim->log_fd = -1;
+	r = fill(shim, options, &listen_fd, err);
+	if (r != 0) {
+		fd_close(&listen_fd);
+		shim_free(shim);
+		return r;
+	}
+	look_at_idleness(shim);
+	*ret = shim;
+	return 0;
+}
+
+int shim_run(struct shim *shim)
+{
+	if (event_base_dispatch(shim->base) < 0) {
+		log_error("the loop broke", F_STR("error", strerror(errno)));
+		return 1;
+	}
+	return 0;
+}
+
+static void free_event(struct event *e)
+{
+	if (e)
+		event_free(e);
+}
+
+void shim_free(struct shim *shim)
+{
+	if (!shim)
+		return;
+	if (shim->container)
+		container_free(shim->container);
+	ttrpc_server_free(shim->server);
+	events_free(shim->events);
+	reaper_free(shim->reaper);
+	free_event(shim->idle_timer);
+	free_event(shim->stop_timer);
+	free_event(shim->end_timer);
+	free_event(shim->signal_event);
+	fd_close(&shim->signal_fd);
+	if (shim->base)
+		event_base_free(shim->base);
+	state_dir_close(&shim->dir);
+	log_init(LOG_LEVEL_ERROR, -1);
+	fd_close(&shim->log_fd);
+	free(shim->ns);
+	free(shim->id);
+	free(shim->socket_path);
+	free(shim);
+}

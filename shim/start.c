@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Starting the init, adding and starting execs, pausing and resuming. The order that clients rely
+ * on: event, then reply, then the exit that may have come meanwhile.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/ids.h"
+#include "common/json.h"
+#include "common/limits.h"
+#include "common/log.h"
+#include "shim/container_life.h"
+#include "shim/runtime_call.h"
+#include "shim/shim.h"
+
+static void publish(const struct process *p, enum event_kind kind)
+{
+	const struct event_args args = {
+		.kind = kind,
+		.container_id = p->container->id,
+		.exec_id = p->exec_id,
+		.pid = p->pid,
+	};
+
+	events_add(p->container->shim->events, &args);
+}
+
+/* Ends an operation, then tells the exits that had to wait for its reply. */
+static void finish_and_announce(
+	struct operation *op, const struct error *err, const struct op_result *result)
+{
+	struct container *c = op->container;
+	struct shim *shim = c->shim;
+
+	operation_finish(op, err, result);
+	if (container_is_current(shim, c))
+		container_announce(c);
+}
+
+static void fail_and_announce(struct operation *op, enum runtime_verb verb)
+{
+	struct container *c = op->container;
+	struct shim *shim = c->shim;
+
+	operation_fail(op, verb);
+	if (container_is_current(shim, c))
+		container_announce(c);
+}
+
+/* Keeps a runtime's failure in the operation. */
+static void keep_failure(struct operation *op, const struct error *err, const char *words)
+{
+	error_set(&op->error, err->code, "%s", error_message(err));
+	op->words = words ? strdup(words) : NULL;
+}
+
+/* --- what a runtime that was killed at its deadline has done --- */
+
+static void adopt_status(struct process *init, const char *status)
+{
+	if (init->exited)
+		return;
+	if (strcmp(status, "running") == 0 && init->status == PROCESS_CREATED) {
+		init->status = PROCESS_RUNNING;
+		publish(init, EVENT_START);
+	} else if (strcmp(status, "paused") == 0) {
+		init->status = PROCESS_PAUSED;
+		publish(init, EVENT_PAUSED);
+	} else if (strcmp(status, "running") == 0 && init->status != PROCESS_RUNNING) {
+		init->status = PROCESS_RUNNING;
+	}
+}
+
+static void on_state(const struct error *err, const char *words,
+	const struct runtime_outcome *outcome, void *userdata)
+{
+	struct operation *op = userdata;
+	struct runtime_state state = { 0 };
+
+	(void)words;
+	if (err->code == CODE_OK &&
+		runtime_read_state(&op->container->runtime, &outcome->out, &state, NULL) == 0)
+		adopt_status(op->container->init, state.status);
+	runtime_state_deinit(&state);
+	container_save(op->container);
+	fail_and_announce(op, RUNTIME_START);
+}
+
+/* Asks once; however that ends, the operation fails with what it has. */
+static void ask_state(struct operation *op)
+{
+	struct container *c = op->container;
+	const struct runtime_request request = { .verb = RUNTIME_STATE, .id = c->id };
+	_cleanup_error_ struct error err = ERROR_INIT;
+
+	if (runtime_call_begin(c->shim, &c->runtime, &request, NULL, STOP_GRACE_MS, on_state, op,
+		    NULL, &err) != 0)
+		fail_and_announce(op, RUNTIME_START);
+}
+
+static void call_failed(
+	struct operation *op, const struct error *err, const char *words, enum runtime_verb verb)
+{
+	keep_failure(op, err, words);
+	if (err->code == CODE_DEADLINE_EXCEEDED)
+		ask_state(op);
+	else
+		fail_and_announce(op, verb);
+}
+
+/* --- the init --- */
+
+static void on_started(const struct error *err, const char *words,
+	const struct runtime_outcome *outcome, void *userdata)
+{
+	struct operation *op = userdata;
+	struct process *p = op->process;
+	const struct op_result result = { .pid = p->pid };
+
+	(void)outcome;
+	if (err->code != CODE_OK) {
+		call_failed(op, err, words, RUNTIME_START);
+		return;
+	}
+	p->started_at = clock_now();
+	if (!p->exited)
+		p->status = PROCESS_RUNNING;
+	container_save(p->container);
+	publish(p, EVENT_START);
+	finish_and_announce(op, &ERROR_INIT, &result);
+}
+
+static void run_start_init(struct operation *op)
+{
+	struct container *c = op->container;
+	const struct runtime_request request = { .verb = RUNTIME_START, .id = c->id };
+
+	if (process_check(op->process, PROCESS_START, &op->error) != 0 ||
+		runtime_call_begin(c->shim, &c->runtime, &request, NULL, 0, on_started, op, NULL,
+			&op->error) != 0)
+		fail_and_announce(op, RUNTIME_START);
+}
+
+/* --- execs --- */
+
+/* A 2017 Exec is known by its pid: pid-N, or pid-N-2 where an old one of that number is kept. */
+static void name_by_pid(struct process *p)
+{
+	char name[LIMIT_ID + 1];
+	char *copy;
+
+	snprintf(name, sizeof(name), "pid-%d", p->pid);
+	for (int i = 2; container_find(p->container, name); i++)
+		snprintf(name, sizeof(name), "pid-%d-%d", p->pid, i);
+	copy = strdup(name);
+	if (!copy)
+		return; /* it keeps the random name that it had */
+	free(p->exec_id);
+	p->exec_id = copy;
+}
+
+static void on_exec_launched(struct operation *op, bool ok)
+{
+	struct process *p = op->process;
+	const struct op_result result = { .pid = p->pid };
+
+	if (!ok) {
+		p->start_failed = true;
+		fail_and_announce(op, RUNTIME_EXEC);
+		return;
+	}
+	if (p->named_by_pid) {
+		name_by_pid(p);
+		publish(p, EVENT_EXEC_ADDED);
+	}
+	container_save(p->container);
+	publish(p, EVENT_EXEC_STARTED);
+	finish_and_announce(op, &ERROR_INIT, &result);
+}
+
+static void run_start_exec(struct operation *op)
+{
+	struct process *p = op->process;
+	int r = process_check(p, PROCESS_START, &op->error);
+
+	if (r == 0)
+		r = process_check(op->container->init, PROCESS_EXEC, &op->error);
+	if (r == 0 && p->start_failed)
+		r = error_set(&op->error, CODE_FAILED_PRECONDITION,
+			"exec %s could not be started before; delete it", p->exec_id);
+	if (r != 0)
+		fail_and_announce(op, RUNTIME_EXEC);
+	else
+		launch_begin(op, RUNTIME_EXEC, on_exec_launched);
+}
+
+void process_start(struct process *p, op_done done, void *userdata)
+{
+	operation_begin(p->container, OPERATION_START, p,
+		p->is_init ? run_start_init : run_start_exec, done, userdata);
+}
+
+static int check_exec(struct container *c, const struct exec_params *params, struct error *err)
+{
+	int r = process_check(c->init, PROCESS_EXEC, err);
+
+	if (r == 0 && params->exec_id)
+		r = id_check(params->exec_id, "exec id", err);
+	if (r != 0)
+		return r;
+	if (params->exec_id && container_find(c, params->exec_id))
+		return error_set(
+			err, CODE_ALREADY_EXISTS, "exec %s already exists", params->exec_id);
+	if (c->n_processes >= LIMIT_PROCESSES)
+		return error_set(err, CODE_RESOURCE_EXHAUSTED,
+			"container %s has %u processes, the most that are kept", c->id,
+			LIMIT_PROCESSES);
+	return 0;
+}
+
+static int fill_exec(struct process *p, const struct exec_params *params, struct error *err)
+{
+	struct stdio_spec spec = {
+		.terminal = params->terminal,
+		.fds = params->fds,
+		.n_fds = params->n_fds,
+	};
+	int r = process_spec_parse(params->spec, params->n_spec, &p->spec, err);
+
+	if (r != 0)
+		return r;
+	p->terminal = params->terminal;
+	json_object_set_new(p->spec, "terminal", json_boolean(p->terminal));
+	p->stdin_uri = strdup(params->stdin_uri ? params->stdin_uri : "");
+	p->stdout_uri = strdup(params->stdout_uri ? params->stdout_uri : "");
+	p->stderr_uri = strdup(params->stderr_uri ? params->stderr_uri : "");
+	if (!p->stdin_uri || !p->stdout_uri || !p->stderr_uri)
+		return error_set(err, CODE_RESOURCE_EXHAUSTED, "no memory");
+	spec.in = p->stdin_uri;
+	spec.out = p->stdout_uri;
+	spec.err = p->stderr_uri;
+	return stdio_open(p->container->shim->base, &spec, &p->stdio, err);
+}
+
+int container_exec(struct container *c, const struct exec_params *params, struct process **ret,
+	struct error *err)
+{
+	struct process *p = NULL;
+	char random[17] = "";
+	int r = check_exec(c, params, err);
+
+	if (r != 0)
+		return r;
+	r = random_hex(random, 8);
+	if (r == 0)
+		r = process_new(c, params->exec_id ? params->exec_id : random, &p);
+	if (r < 0)
+		return error_errno(err, r, "exec");
+	p->status = PROCESS_CREATED;
+	p->named_by_pid = !params->exec_id;
+	r = fill_exec(p, params, err);
+	if (r != 0) {
+		process_free(p);
+		return r;
+	}
+	list_append(&c->processes, &p->processes_link);
+	c->n_processes++;
+	container_save(c);
+	if (!p->named_by_pid)
+		publish(p, EVENT_EXEC_ADDED);
+	*ret = p;
+	return 0;
+}
+
+/* --- pause and resume --- */
+
+static void on_paused(const struct error *err, const char *words,
+	const struct runtime_outcome *outcome, void *userdata)
+{
+	struct operation *op = userdata;
+	struct process *p = op->process;
+
+	(void)outcome;
+	if (err->code != CODE_OK) {
+		if (p->status == PROCESS_PAUSING)
+			p->status = PROCESS_RUNNING;
+		call_failed(op, err, words, RUNTIME_PAUSE);
+		return;
+	}
+	if (!p->exited)
+		p->status = PROCESS_PAUSED;
+	container_save(p->container);
+	publish(p, EVENT_PAUSED);
+	finish_and_announce(op, &ERROR_INIT, NULL);
+}
+
+static void run_pause(struct operation *op)
+{
+	struct container *c = op->container;
+	const struct runtime_request request = { .verb = RUNTIME_PAUSE, .id = c->id };
+
+	if (process_check(op->process, PROCESS_PAUSE, &op->error) != 0 ||
+		runtime_call_begin(c->shim, &c->runtime, &request, NULL, 0, on_paused, op, NULL,
+			&op->error) != 0) {
+		fail_and_announce(op, RUNTIME_PAUSE);
+		return;
+	}
+	op->process->status = PROCESS_PAUSING;
+	container_save(c);
+}
+
+static void on_resumed(const struct error *err, const char *words,
+	const struct runtime_outcome *outcome, void *userdata)
+{
+	struct operation *op = userdata;
+	struct process *p = op->process;
+
+	(void)outcome;
+	if (err->code != CODE_OK) {
+		call_failed(op, err, words, RUNTIME_RESUME);
+		return;
+	}
+	if (!p->exited)
+		p->status = PROCESS_RUNNING;
+	container_save(p->container);
+	publish(p, EVENT_RESUMED);
+	finish_and_announce(op, &ERROR_INIT, NULL);
+}
+
+static void run_resume(struct operation *op)
+{
+	struct container *c = op->container;
+	const struct runtime_request request = { .verb = RUNTIME_RESUME, .id = c->id };
+
+	if (process_check(op->process, PROCESS_RESUME, &op->error) != 0 ||
+		runtime_call_begin(c->shim, &c->runtime, &request, NULL, 0, on_resumed, op, NULL,
+			&op->error) != 0)
+		fail_and_announce(op, RUNTIME_RESUME);
+}
+
+void container_pause(struct container *c, op_done done, void *userdata)
+{
+	operation_begin(c, OPERATION_PAUSE, c->init, run_pause, done, userdata);
+}
+
+void container_resume(struct container *c, op_done done, void *userdata)
+{
+	operation_begin(c, OPERATION_RESUME, c->init, run_resume, done, userdata);
+}
