@@ -33,19 +33,31 @@ struct state_dir {
  */
 char *state_default_root(void);
 
-/* Makes ROOT, ROOT/c, ROOT/c/NS, ROOT/s, ROOT/r, ROOT/r/NS (0700, ours, no links). */
+/*
+ * Makes ROOT, ROOT/c, ROOT/c/NS, ROOT/s, ROOT/r, ROOT/r/NS (0700, ours, no links). A ROOT that is
+ * there may be readable by others, not writable. root is absolute.
+ */
 int state_prepare(const char *root, const char *ns, struct error *err);
 
-/* Makes and locks the folder of a new container. CODE_ALREADY_EXISTS names it. */
+/*
+ * Makes and locks the folder of a new container, after state_prepare(). CODE_ALREADY_EXISTS names
+ * it. Sweeps up what killed creators and removers left in the namespace.
+ */
 int state_dir_create(
 	const char *root, const char *ns, const char *id, struct state_dir *ret, struct error *err);
-/* In the shim: takes over the folder and the locked descriptor that it inherited. */
+/*
+ * In the shim: takes over the folder and the locked descriptor that it inherited (closed on
+ * failure). It must be the folder's own and locked.
+ */
 int state_dir_adopt(const char *root, const char *ns, const char *id, int lock_fd_take,
 	struct state_dir *ret, struct error *err);
 /* For reading. CODE_NOT_FOUND: "container ID: does not exist". */
 int state_dir_open(
 	const char *root, const char *ns, const char *id, struct state_dir *ret, struct error *err);
-/* Takes a free lock of an opened folder: 0, or CODE_FAILED_PRECONDITION while a shim holds it. */
+/*
+ * Takes a free lock of an opened folder: 0, CODE_FAILED_PRECONDITION while a shim holds it, or
+ * CODE_NOT_FOUND if the folder was removed meanwhile (and perhaps made anew).
+ */
 int state_dir_lock(struct state_dir *dir, struct error *err);
 /* Whether somebody holds the lock. */
 bool state_dir_is_locked(const struct state_dir *dir);
@@ -69,11 +81,12 @@ struct shim_record {
 	char *socket, *version;
 	uint64_t epoch;
 };
+/* Readers: a missing file CODE_NOT_FOUND, a newer `v` CODE_FAILED_PRECONDITION, a broken one CODE_INTERNAL. */
 int shim_record_write(const struct state_dir *dir, const struct shim_record *r, struct error *err);
 int shim_record_read(const struct state_dir *dir, struct shim_record *ret, struct error *err);
 void shim_record_deinit(struct shim_record *r);
 
-/* state.json: the container as its shim last knew it. */
+/* state.json: the container as its shim last knew it. NULL strings are written as "". */
 struct container_record {
 	char *id, *ns, *bundle;
 	char *runtime; /* the command's path */
