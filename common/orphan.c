@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Removes what a dead shim left. Never touches a container whose lock is held. Subtle: processes
+ * are found again by pid and start time, so a number that was given away is not killed.
+ */
+#include "common/orphan.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/limits.h"
+#include "common/pidref.h"
+#include "common/runtime.h"
+
+int orphan_exit(
+	const struct state_dir *dir, bool *ret_found, struct exit_entry *ret, struct error *err)
+{
+	struct exit_entry *entries = NULL;
+	size_t n = 0;
+	int r = ledger_read(dir->fd, &entries, &n, err);
+
+	if (r != 0)
+		return r;
+	*ret_found = false;
+	for (size_t i = 0; i < n && !*ret_found; i++) {
+		if (*entries[i].exec_id)
+			continue;
+		*ret = entries[i];
+		entries[i] = (struct exit_entry){ 0 };
+		*ret_found = true;
+	}
+	exit_entries_free(entries, n);
+	return 0;
+}
+
+/* Kills a process if it still is the one, and waits for its end. */
+static int end_process(pid_t pid, uint64_t start_time, const char *id, struct error *err)
+{
+	_cleanup_(pidref_close) struct pidref p = PIDREF_INIT;
+	struct pollfd poll_fd;
+	int r = pidref_open_same(pid, start_time, &p);
+
+	if (r == -ESRCH)
+		return 0;
+	if (r == 0)
+		r = pidref_signal(&p, SIGKILL);
+	if (r < 0 && r != -ESRCH)
+		return error_errno(err, r, "container %s: process %d cannot be killed", id, pid);
+	poll_fd = (struct pollfd){ .fd = p.fd, .events = POLLIN };
+	if (r == 0 && poll(&poll_fd, 1, STOP_GRACE_MS) == 0)
+		return error_set(err, CODE_DEADLINE_EXCEEDED,
+			"container %s: process %d does not die", id, pid);
+	return 0;
+}
+
+static bool init_lives(const struct container_record *r)
+{
+	_cleanup_(pidref_close) struct pidref p = PIDREF_INIT;
+	struct proc_stat stat;
+
+	return pidref_open_same(r->pid, r->start_time, &p) == 0 &&
+	       proc_stat_read(r->pid, &stat) == 0 && stat.state != 'Z';
+}
+
+static int make_runtime(const struct container_record *r, struct runtime *ret, struct error *err)
+{
+	int code = runtime_init(ret, r->runtime_kind, r->runtime, r->runtime_root, 0, err);
+
+	if (code != 0)
+		return code;
+	ret->systemd_cgroup = r->systemd_cgroup;
+	for (char **o = r->runtime_options; o && *o && code == 0; o++)
+		code = runtime_add_option(ret, *o, err);
+	return code;
+}
+
+static int runtime_delete(const struct container_record *r, struct error *err)
+{
+	_cleanup_(runtime_deinit) struct runtime rt = RUNTIME_INIT;
+	_cleanup_(runtime_outcome_deinit) struct runtime_outcome outcome = RUNTIME_OUTCOME_INIT;
+	_cleanup_error_ struct error failure = ERROR_INIT;
+	const struct runtime_request request = {
+		.verb = RUNTIME_DELETE, .id = r->id, .force = true
+	};
+	int code = make_runtime(r, &rt, err);
+
+	if (code == 0)
+		code = runtime_run(&rt, &request, &outcome, err);
+	if (code != 0)
+		return code;
+	code = runtime_judge(&rt, RUNTIME_DELETE, &outcome, NULL, &failure);
+	if (code == 0 || code == CODE_NOT_FOUND)
+		return 0;
+	error_move(err, &failure);
+	return error_wrap(err, "container %s", r->id);
+}
+
+static int end_container(const struct container_record *r, bool force, struct error *err)
+{
+	int code;
+
+	if (!force && init_lives(r))
+		return error_set(err, CODE_FAILED_PRECONDITION,
+			"container %s is still running, though its shim is dead: --force ends it",
+			r->id);
+	for (size_t i = 0; i < r->n_execs; i++) {
+		code = end_process(r->execs[i].pid, r->execs[i].start_time, r->id, err);
+		if (code != 0)
+			return code;
+	}
+	code = end_process(r->pid, r->start_time, r->id, err);
+	return code != 0 ? code : runtime_delete(r, err);
+}
+
+static void remove_socket(const struct state_dir *dir)
+{
+	_cleanup_(shim_record_deinit) struct shim_record shim = { 0 };
+
+	if (shim_record_read(dir, &shim, NULL) == 0 && shim.socket)
+		unlink(shim.socket);
+}
+
+int orphan_delete(struct state_dir *dir, bool force, struct error *err)
+{
+	_cleanup_(container_record_deinit) struct container_record record = { 0 };
+	int code = state_dir_lock(dir, err);
+
+	if (code != 0)
+		return code;
+	code = container_record_read(dir, &record, err);
+	if (code == 0)
+		code = end_container(&record, force, err);
+	else if (code == CODE_NOT_FOUND)
+		code = 0; /* its shim died before a container was made */
+	if (code != 0)
+		return code;
+	error_clear(err);
+	remove_socket(dir);
+	return state_dir_remove(dir, err);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * A container whose shim is dead: what is known of it, and how all of it is removed. For programs
+ * that may block; the shim's own `delete`, the command line and the supervisor share it.
+ */
+
+#include <stdbool.h>
+
+#include "common/error.h"
+#include "common/ledger.h"
+#include "common/state_dir.h"
+
+/*
+ * The init's entry in the folder's ledger. *ret: found is false where nothing was recorded. The
+ * caller frees the entry with exit_entry_deinit().
+ */
+int orphan_exit(
+	const struct state_dir *dir, bool *ret_found, struct exit_entry *ret, struct error *err);
+
+/*
+ * Removes an orphan: with force its processes are killed first; without, one whose init lives is
+ * CODE_FAILED_PRECONDITION, as is any container whose shim lives. Then the runtime's delete
+ * --force, the socket, and the folder. dir is a reader's; it is locked and removed, and to be
+ * closed by the caller.
+ */
+int orphan_delete(struct state_dir *dir, bool force, struct error *err);
