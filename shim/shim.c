@@ -211,6 +211,7 @@ static int open_signals(struct shim *shim)
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file at its size limit costs bytes, not the shim */
 	if (sigprocmask(SIG_SETMASK, &mask, NULL) < 0)
 		return error_trace(-errno);
 	shim->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
