@@ -75,11 +75,13 @@ static void launch_failed(struct operation *op)
 	struct process *p = op->process;
 	launch_done done = op->launch->done;
 
-	reaper_unwatch(&p->child); /* if it lives it is killed, and reaped as a stray */
-	if (p->pidref.fd >= 0)
-		pidref_signal(&p->pidref, SIGKILL);
+	/* it may have been adopted: then its terminal never came */
+	reaper_unwatch(&p->child);
+	pidref_signal(&p->pidref, SIGKILL);
 	pidref_close(&p->pidref);
 	p->pid = 0;
+	p->exited = false;
+	p->status = p->is_init ? PROCESS_CREATING : PROCESS_CREATED;
 	give_back(p);
 	launch_free(op);
 	done(op, false);
@@ -162,29 +164,42 @@ static int identify(const struct operation *op, pid_t pid, struct pidref *ret,
 	return error_errno(err, r, "%s %s: pid %d", runtime, verb, pid);
 }
 
+/* The process that the pid file names: alive, with *ret its reference, or *ret_dead. */
+static int find(struct operation *op, pid_t *ret_pid, struct pidref *ret,
+	const struct reaped **ret_dead, struct error *err)
+{
+	int r = runtime_read_pid_file(&op->container->runtime, op->launch->verb,
+		op->container->shim->dir.fd, op->launch->pid_name, ret_pid, err);
+
+	return r != 0 ? r : identify(op, *ret_pid, ret, ret_dead, err);
+}
+
 static int adopt(struct operation *op, struct error *err)
 {
-	struct container *c = op->container;
 	struct process *p = op->process;
 	const struct reaped *dead = NULL;
-	pid_t pid;
-	int r;
+	int r = find(op, &p->pid, &p->pidref, &dead, err);
 
-	r = runtime_read_pid_file(
-		&c->runtime, op->launch->verb, c->shim->dir.fd, op->launch->pid_name, &pid, err);
-	if (r == 0)
-		r = identify(op, pid, &p->pidref, &dead, err);
 	if (r != 0)
 		return r;
-	p->pid = pid;
-	if (p->is_init || p->started_at == 0)
-		p->started_at = clock_now();
+	p->started_at = clock_now();
 	p->status = p->is_init ? PROCESS_CREATED : PROCESS_RUNNING;
 	if (dead)
 		process_exited(p, dead);
 	else
 		process_watch(p);
 	return 0;
+}
+
+/* A runtime that failed may have got as far as a process: it is ended, and reaped as a stray. */
+static void end_what_began(struct operation *op)
+{
+	_cleanup_(pidref_close) struct pidref ref = PIDREF_INIT;
+	const struct reaped *dead;
+	pid_t pid;
+
+	if (find(op, &pid, &ref, &dead, NULL) == 0 && !dead)
+		pidref_signal(&ref, SIGKILL);
 }
 
 /* --- the terminal --- */
@@ -261,8 +276,10 @@ static void on_called(const struct error *err, const char *words,
 		error_set(&op->error, err->code, "%s", error_message(err));
 		op->words = words ? strdup(words) : NULL;
 	}
-	/* after a failure too: what it did start is ended then */
-	adopt(op, op->error.code == CODE_OK ? &op->error : NULL);
+	if (op->error.code != CODE_OK)
+		end_what_began(op);
+	else
+		adopt(op, &op->error);
 	if (op->error.code != CODE_OK)
 		launch_failed(op);
 	else
