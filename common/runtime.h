@@ -156,9 +156,10 @@ int runtime_read_pid_file(const struct runtime *rt, enum runtime_verb verb, int 
 	const char *name, pid_t *ret, struct error *err);
 
 /*
- * Runs a call to its end, for at most rt->deadline_ms, with stdin from and stdout and stderr of
- * the run kept in *ret; at the deadline its process group is killed. 0 and *ret filled however it
- * ended (judge it), or a code if it could not be run at all.
+ * Runs a call to its end, for at most rt->deadline_ms, with /dev/null as its stdin; at the
+ * deadline its process group is killed. What the run leaves behind with its outputs in hand (a
+ * container) is not waited for. 0 and *ret filled however it ended (judge it), or a code if it
+ * could not be run at all.
  */
 int runtime_run(const struct runtime *rt, const struct runtime_request *request,
 	struct runtime_outcome *ret, struct error *err);
