@@ -116,6 +116,36 @@ $(O)/test/unit/%: $(O)/test/unit/%.o $(O)/libshim.a $(O)/libcommon.a $(O)/libpro
 .PHONY: unit-build
 unit-build: $(UNIT)
 
+# --- what people call: demo, check and its stricter kin (SUITES=... picks, STRICT=1 refuses skips) ---
+# valgrind follows the children of a test only into our own programs: a runtime's are not ours.
+SUITES   ?=
+VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,indirect,possible \
+	--errors-for-leak-kinds=definite,indirect,possible --num-callers=30
+
+.PHONY: demo check check-build asan-check valgrind-check soak bench
+demo: all test-tools
+	scripts/run-demo
+
+check-build: all unit-build test-tools
+check: check-build
+	VARIANT=$(VARIANT) STRICT=$(STRICT) test/run $(SUITES)
+
+# Sanitizers slow us, and say something about our own programs only: suites about other things stay out.
+asan-check:
+	$(MAKE) VARIANT=asan check-build
+	VARIANT=asan STRICT=$(STRICT) TEST_SLOWER=3 ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 \
+		UBSAN_OPTIONS=print_stacktrace=1 test/run $(or $(SUITES),unit integration)
+
+valgrind-check:
+	$(MAKE) VARIANT=debug unit-build test-tools
+	VARIANT=debug STRICT=$(STRICT) TEST_SLOWER=10 TEST_WRAP="$(VALGRIND)" test/run $(or $(SUITES),unit)
+
+soak: check-build
+	test/soak/run
+
+bench: all test-tools
+	test/bench/run
+
 # --- tests: the multi-tool and the scripted runtime of test/fault ---
 # Plain static programs whatever VARIANT is, always in the same place: they run inside containers,
 # as process 1, without the libraries that sanitizers and valgrind want.

@@ -28,7 +28,10 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-DEBIAN = "/usr/share/gocode/src/github.com/containerd/containerd"
+DEBIAN = [  # the package's own place, and where scripts/setup unpacks its .proto files alone
+    "/usr/share/gocode/src/github.com/containerd/containerd",
+    "/usr/local/share/cleat/originals",
+]
 IMPORT_AS = "github.com/containerd/containerd"
 ORIGINALS = [
     "api/events/task.proto",
@@ -138,11 +141,10 @@ def read_originals(ours_dir, tmp):
     include = os.path.join(tmp, "originals")
     shutil.copytree(os.path.join(ours_dir, "google"), os.path.join(include, "google"))
     for path in ORIGINALS:
-        source = os.path.join(DEBIAN, path)
-        if not os.path.exists(source):
-            raise Broken(
-                "%s is missing: apt-get install golang-github-containerd-containerd-dev" % source
-            )
+        places = [os.path.join(folder, path) for folder in DEBIAN]
+        source = next(filter(os.path.exists, places), None)
+        if not source:
+            raise Broken("%s is missing: run scripts/setup" % places[0])
         target = os.path.join(include, IMPORT_AS, path)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         with open(source) as r, open(target, "w") as w:
@@ -217,9 +219,9 @@ def check(ours_dir):
     try:
         import google.protobuf.descriptor_pb2  # noqa: F401
     except ImportError as e:
-        raise Broken("%s: apt-get install python3-protobuf, and run /usr/bin/python3" % e) from e
+        raise Broken("%s: run scripts/setup, and use /usr/bin/python3" % e) from e
     if not shutil.which("protoc"):
-        raise Broken("protoc is missing: apt-get install protobuf-compiler")
+        raise Broken("protoc is missing: run scripts/setup")
     with tempfile.TemporaryDirectory(prefix="cleat-proto-") as tmp:
         files = sorted(
             os.path.relpath(os.path.join(folder, name), ours_dir)

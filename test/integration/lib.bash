@@ -1,0 +1,354 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# What every integration suite stands on: a private folder, bundles, deadlines, and a teardown that
+# fails the test when anything of it is left. A suite begins with
+#
+#   load lib
+#   setup() { cleat_setup; }
+#   teardown() { cleat_teardown; }
+#
+#   @test "run hands back the exit code" {
+#           make_bundle "$BUNDLE" '.process.args = ["/bin/tool", "exit", "7"]'
+#           run cleat run --bundle "$BUNDLE" --rm "$ID"
+#           assert_status 7
+#   }
+#
+# cleat_setup sets, for each test anew:
+#   T        its folder, /tmp/ct-XXXXXX; the working directory is T/work
+#   TAG      the folder's name: ct-XXXXXX. Whatever a test makes outside of T (a cgroup, a container's
+#            id) carries it in its name: that is how leftovers are found
+#   ROOT     T/root, cleat's own folder (--root)
+#   BUNDLE   T/bundle, not made yet; ID: TAG-c, a container's id that is unique on the machine
+#   TMPDIR   T/tmp: a program of ours that leaves a file there, or anywhere in ROOT, fails the test
+#
+# and these are for tests to call:
+#   cleat ARGS...             build/cleat with --root (and CLEAT_TEST_RUNTIME as --runtime)
+#   background NAME CMD...    starts CMD, output in T/NAME.out and T/NAME.err, pid in ${PID[NAME]};
+#                             killed in teardown if it still runs. Give it a program, so that the
+#                             pid is that program's: background web "$CLEAT" --root "$ROOT" run ...
+#   finish NAME               waits for it: status in $status, output in $output and $stderr
+#   make_bundle DIR [JQ]      a bundle: busybox (and links for its commands) and the multi-tool as
+#                             /bin/tool; config.json as `runc spec` has it, no terminal, with
+#                             args ["/bin/tool", "pause"], and then edited by the jq program
+#   edit_config DIR JQ        edits config.json once more
+#   wait_for SECONDS CMD...   calls CMD until it succeeds; fails after that time
+#   tool ARGS...              the multi-tool on the host
+#   assert CMD...             fails with a sentence unless CMD succeeds
+#   assert_status N           of the last `run` or `finish`
+#   assert_equal GOT WANTED, assert_match TEXT REGEX, refute_match TEXT REGEX
+#   deadline SECONDS          the time this test may take, from now on (120 without it)
+#   count_processes           how many processes of the test there are (containers', shims', ...)
+#   leftovers                 what teardown would complain of now, a line each
+#
+# A process belongs to the test if T or TAG is in its command line, environment, working directory,
+# executable or cgroup. At the deadline all of them are killed, which ends what the test waits for.
+#
+# Subtle: bats waits for its descriptor 3 to be closed everywhere; what runs in the background here
+# does not have it. No function here needs `run`, and none prints unless something is wrong.
+
+CLEAT_BIN=${CLEAT_BIN:-$(cd "$BATS_TEST_DIRNAME/../../build" 2>/dev/null && pwd)}
+CLEAT=$CLEAT_BIN/cleat
+TOOL=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)/build/test/tool
+BUSYBOX=/bin/busybox
+
+bats_require_minimum_version 1.5.0
+
+cleat_setup() {
+	T=$(mktemp -d /tmp/ct-XXXXXX)
+	TAG=${T##*/}
+	ROOT=$T/root
+	# shellcheck disable=SC2034 # for the suites
+	BUNDLE=$T/bundle ID=$TAG-c
+	declare -gA PID=()
+	mkdir "$T/work" "$T/tmp" "$T/dog"
+	cd "$T/work" || return
+	export TMPDIR=$T/tmp CLEAT_TEST=$TAG
+	unset XDG_RUNTIME_DIR NOTIFY_SOCKET LISTEN_FDS LISTEN_PID
+	deadline "${CLEAT_TEST_DEADLINE:-120}"
+}
+
+cleat_teardown() {
+	local name status=0
+
+	for name in "${!PID[@]}"; do
+		stop_process "${PID[$name]}"
+	done
+	stop_dog
+	cd /
+	if [[ -e $T/dog/barked ]]; then
+		echo "the test exceeded its deadline of $(cat "$T/dog/barked") s"
+		status=1
+	fi
+	# what ends by itself is not left: it gets five seconds, and is looked for all the time
+	if ! wait_for 5 nothing_left 2>/dev/null; then
+		echo "left behind:"
+		leftovers
+		status=1
+	fi
+	if [[ $status -ne 0 || -z ${BATS_TEST_COMPLETED-} ]]; then
+		show_logs
+	fi
+	clean_up
+	return $status
+}
+
+# Ends a child of this shell without bash's note about it.
+stop_process() {
+	disown "$1" 2>/dev/null || true
+	kill -KILL "$1" 2>/dev/null || true
+	wait_for 5 is_gone "$1"
+}
+
+is_gone() {
+	! kill -0 "$1" 2>/dev/null
+}
+
+# --- the program under test ---
+
+cleat() {
+	"$CLEAT" --root "$ROOT" ${CLEAT_TEST_RUNTIME:+--runtime "$CLEAT_TEST_RUNTIME"} "$@"
+}
+
+tool() {
+	"$TOOL" "$@"
+}
+
+background() {
+	local name=$1
+
+	shift
+	"$@" >"$T/$name.out" 2>"$T/$name.err" 3>&- </dev/null &
+	PID[$name]=$!
+}
+
+# shellcheck disable=SC2034 # status, output and stderr are what bats's own `run` sets
+finish() {
+	status=0
+	wait "${PID[$1]}" || status=$?
+	unset "PID[$1]"
+	output=$(cat "$T/$1.out")
+	stderr=$(cat "$T/$1.err")
+}
+
+# --- bundles ---
+
+# Made once for each suite file, and copied: `runc spec` and three hundred links take their time.
+make_template() {
+	local dir=$BATS_FILE_TMPDIR/template
+
+	[[ ! -d $dir ]] || return 0
+	mkdir -p "$dir.new/rootfs"/{bin,dev,etc,proc,root,sys,tmp,usr}
+	cp "$BUSYBOX" "$dir.new/rootfs/bin/busybox"
+	"$BUSYBOX" --install -s "$dir.new/rootfs/bin"
+	ln -s ../bin "$dir.new/rootfs/usr/bin"
+	[[ ! -e $TOOL ]] || cp "$TOOL" "$dir.new/rootfs/bin/tool"
+	runc spec --bundle "$dir.new"
+	mv "$dir.new" "$dir"
+}
+
+make_bundle() {
+	local dir=$1 edit=${2:-.}
+
+	make_template || return
+	mkdir -p "$dir" || return
+	cp -a "$BATS_FILE_TMPDIR/template/." "$dir/" || return
+	# shellcheck disable=SC2016 # $tag is jq's
+	edit_config "$dir" '.process.terminal = false | .process.args = ["/bin/tool", "pause"]
+		| .process.env += ["CLEAT_TEST=" + $tag] | .hostname = "box"' || return
+	[[ $edit == . ]] || edit_config "$dir" "$edit"
+}
+
+edit_config() {
+	jq --arg tag "$TAG" "$2" "$1/config.json" >"$1/config.json.new" &&
+		mv "$1/config.json.new" "$1/config.json"
+}
+
+# --- waiting ---
+
+wait_for() {
+	local end=$((${EPOCHREALTIME/./} + $1 * 1000000))
+
+	shift
+	until "$@"; do
+		if [[ ${EPOCHREALTIME/./} -gt $end ]]; then
+			echo "not within the time: $*" >&2
+			return 1
+		fi
+		sleep 0.02
+	done
+}
+
+# The watchdog waits on a FIFO that nobody writes to: a process less than with sleep(1).
+deadline() {
+	stop_dog
+	rm -f "$T/dog/fifo"
+	mkfifo "$T/dog/fifo"
+	watch_dog "$1" $BASHPID >"$T/dog/log" 2>&1 3>&- </dev/null &
+	DOG=$!
+}
+
+stop_dog() {
+	[[ -n ${DOG-} ]] || return 0
+	stop_process "$DOG"
+	DOG=
+}
+
+watch_dog() { # SECONDS SHELL
+	local fifo
+
+	trap - DEBUG ERR EXIT
+	set +e
+	exec {fifo}<>"$T/dog/fifo"
+	read -r -t "$1" -u "$fifo"
+	echo "$1" >"$T/dog/barked"
+	kill_all
+	# a test that loops in the shell itself is ended the hard way: teardown is then not run
+	read -r -t 20 -u "$fifo"
+	clean_up
+	kill -KILL "$2"
+}
+
+# --- what belongs to the test ---
+
+# PID REASON of each process of the test but this shell, those above it, and the watchdog. The list
+# of numbers is taken first, so that what looks through them is not in it; so this is called in $(),
+# never as a part of a pipe, whose other parts it would find.
+test_processes() {
+	local pids=(/proc/[0-9]*) skip=" $$ ${DOG-} " pid=$BASHPID path why
+
+	while [[ $pid -gt 1 && $pid -ne $$ ]]; do
+		skip+="$pid "
+		pid=$(sed 's/.*) . \([0-9]*\) .*/\1/' "/proc/$pid/stat")
+	done
+	{
+		grep -lsaF -e "$T/" -e "$TAG" "${pids[@]/%//cmdline}" "${pids[@]/%//cgroup}" \
+			"${pids[@]/%//environ}"
+		find "${pids[@]/%//cwd}" "${pids[@]/%//exe}" "${pids[@]/%//root}" -maxdepth 0 \
+			\( -lname "$T" -o -lname "$T/*" \) 2>/dev/null
+	} | while IFS=/ read -r path path pid why; do
+		[[ $skip == *" $pid "* ]] || echo "$pid $why"
+		skip+="$pid "
+	done
+}
+
+count_processes() {
+	local list
+
+	list=$(test_processes)
+	grep -c . <<<"$list" || true
+}
+
+test_mounts() {
+	awk -v t="$T/" 'index($5 "/", t) == 1 { print $5 }' /proc/self/mountinfo
+}
+
+test_cgroups() {
+	find /sys/fs/cgroup -depth -type d -name "*$TAG*" 2>/dev/null
+}
+
+# Of ROOT the folders may stay that hold what all containers share: ROOT/s, c, c/NS, r, r/NS.
+test_files() {
+	local kept=("$ROOT" "$ROOT/s" "$ROOT/c" "$ROOT/r") path
+
+	for path in "$ROOT"/c/* "$ROOT"/r/*; do
+		[[ -d $path ]] && kept+=("$path")
+	done
+	[[ ! -d $ROOT ]] || find "$ROOT" -printf '%y %p\n' | while read -r kind path; do
+		[[ $kind == d && " ${kept[*]} " == *" $path "* ]] || echo "$path"
+	done
+	find "$T/tmp" -mindepth 1
+}
+
+leftovers() {
+	local list pid why line
+
+	list=$(test_processes)
+	while [[ $list ]] && read -r pid why; do
+		line=$(tr '\0' ' ' <"/proc/$pid/cmdline") 2>/dev/null || continue
+		[[ $line ]] || line=$(sed -n 's/^\(Name\|State\):\t//p' "/proc/$pid/status" | tr '\n' ' ')
+		echo "process $pid (by its $why): $line"
+	done <<<"$list"
+	test_mounts | sed 's/^/mount /'
+	test_cgroups | sed 's/^/cgroup /'
+	test_files | sed 's/^/file /'
+}
+
+nothing_left() {
+	[[ -z $(leftovers) ]]
+}
+
+# Kills every process of the test; frozen ones first have to thaw, or the signal waits.
+kill_all() {
+	local list group pid why
+
+	test_cgroups | while read -r group; do
+		[[ ! -e $group/freezer.state ]] || echo THAWED >"$group/freezer.state"
+		[[ ! -e $group/cgroup.freeze ]] || echo 0 >"$group/cgroup.freeze"
+	done 2>/dev/null
+	list=$(test_processes)
+	while [[ $list ]] && read -r pid why; do
+		kill -KILL "$pid" 2>/dev/null || true
+	done <<<"$list"
+}
+
+no_processes() {
+	kill_all
+	[[ -z $(test_processes) ]]
+}
+
+no_cgroups() {
+	test_cgroups | xargs -r rmdir 2>/dev/null
+	[[ -z $(test_cgroups) ]]
+}
+
+clean_up() {
+	wait_for 10 no_processes
+	test_mounts | sort -r | xargs -r umount -l
+	wait_for 10 no_cgroups
+	rm -rf --one-file-system "$T"
+}
+
+show_logs() {
+	local log
+
+	for log in "$T"/*.err "$ROOT"/c/*/*/log; do
+		[[ -s $log && ! -p $log ]] || continue
+		echo "--- ${log#"$T"/}"
+		tail -n 20 "$log"
+	done
+}
+
+# --- assertions: each says what it found ---
+
+assert() {
+	"$@" || { echo "failed: $*"; return 1; }
+}
+
+assert_status() {
+	[[ $status -eq $1 ]] || {
+		echo "status is $status, not $1; output:"
+		printf '%s\n' "${output-}" "${stderr-}"
+		return 1
+	}
+}
+
+assert_equal() {
+	[[ $1 == "$2" ]] || {
+		printf 'got:    %s\nwanted: %s\n' "$1" "$2"
+		return 1
+	}
+}
+
+assert_match() {
+	[[ $1 =~ $2 ]] || {
+		printf 'got:    %s\nwanted: /%s/\n' "$1" "$2"
+		return 1
+	}
+}
+
+refute_match() {
+	[[ ! $1 =~ $2 ]] || {
+		printf 'got:      %s\nunwanted: /%s/\n' "$1" "$2"
+		return 1
+	}
+}
