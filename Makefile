@@ -152,7 +152,7 @@ bench: all test-tools
 TEST_CC       := gcc
 TEST_BIN      := build/test
 TEST_CFLAGS   := -std=gnu11 -O2 -g -fno-common -MMD -MP -fstack-protector-strong -D_FORTIFY_SOURCE=2
-TEST_PROGRAMS := $(TEST_BIN)/tool
+TEST_PROGRAMS := $(TEST_BIN)/tool $(TEST_BIN)/fake-runtime
 test_obj       = $(patsubst test/fault/%.c,$(TEST_BIN)/obj/%.o,$(wildcard $(1)))
 
 .PHONY: test-tools
@@ -164,6 +164,9 @@ $(TEST_BIN)/obj/%.o: test/fault/%.c Makefile
 
 $(TEST_BIN)/tool: $(call test_obj,test/fault/tool*.c) $(TEST_BIN)/obj/util.o
 	$(TEST_CC) -static -o $@ $^
+
+$(TEST_BIN)/fake-runtime: $(call test_obj,test/fault/fake*.c) $(TEST_BIN)/obj/util.o
+	$(TEST_CC) -static -o $@ $^ -ljansson
 
 -include $(wildcard $(TEST_BIN)/obj/*.d)
 

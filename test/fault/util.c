@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -152,9 +153,9 @@ bool parse_signal(const char *text, int *ret_signal)
 		*ret_signal = (int)n;
 		return true;
 	}
-	if (strncmp(text, "SIG", 3) == 0)
+	if (strncasecmp(text, "SIG", 3) == 0)
 		text += 3;
-	if (strncmp(text, "RTMIN+", 6) == 0) {
+	if (strncasecmp(text, "RTMIN+", 6) == 0) {
 		if (!parse_size(text + 6, &n) || n > 30)
 			return false;
 		*ret_signal = 34 + (int)n;
@@ -163,7 +164,7 @@ bool parse_signal(const char *text, int *ret_signal)
 	for (int i = 1; i < 32; i++) {
 		const char *name = sigabbrev_np(i);
 
-		if (name && strcmp(name, text) == 0) {
+		if (name && strcasecmp(name, text) == 0) {
 			*ret_signal = i;
 			return true;
 		}
@@ -231,16 +232,10 @@ static int compare_ints(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void cleanup_closedir(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 /* The numbers of /proc/self/fd, sorted, without the descriptor that reads it. */
 static int read_fd_numbers(int *numbers, size_t n_max, size_t *ret_n)
 {
-	_cleanup_(cleanup_closedir) DIR *d = opendir("/proc/self/fd");
+	_cleanup_closedir_ DIR *d = opendir("/proc/self/fd");
 	struct dirent *entry;
 	size_t n = 0;
 

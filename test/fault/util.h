@@ -39,7 +39,7 @@ void random_fill(struct random_stream *random, uint8_t *data, size_t n);
 /* A decimal number, with K, M or G for powers of 1024. false where it is none. */
 bool parse_size(const char *text, uint64_t *ret_size);
 
-/* "TERM", "SIGTERM", "RTMIN+1" or "15". false where it is none of 1..64. */
+/* "TERM", "SIGTERM", "RTMIN+1" or "15", in any case. false where it is none of 1..64. */
 bool parse_signal(const char *text, int *ret_signal);
 
 /* Makes the file where it is missing and moves its times on. 0 or a negative errno. */
