@@ -28,18 +28,6 @@ struct container *container_new(struct shim *shim)
 	return c;
 }
 
-static void free_rootfs(struct container *c)
-{
-	for (size_t i = 0; i < c->n_rootfs; i++) {
-		free(c->rootfs[i].type);
-		free(c->rootfs[i].source);
-		free(c->rootfs[i].target);
-		argv_deinit(&c->rootfs[i].options);
-	}
-	free(c->rootfs);
-	free(c->rootfs_mounted);
-}
-
 void container_free(struct container *c)
 {
 	struct shim *shim;
@@ -61,7 +49,8 @@ void container_free(struct container *c)
 	if (c->drain_timer)
 		event_free(c->drain_timer);
 	cgroup_close(&c->cgroup);
-	free_rootfs(c);
+	mount_specs_free(c->rootfs, c->n_rootfs);
+	free(c->rootfs_mounted);
 	argv_deinit(&c->new_cgroups);
 	runtime_deinit(&c->runtime);
 	bundle_deinit(&c->bundle);

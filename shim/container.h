@@ -20,15 +20,11 @@
 #include "common/list.h"
 #include "common/runtime.h"
 #include "shim/cgroup.h"
+#include "shim/mount_spec.h"
 #include "shim/process.h"
 
 struct shim;
 struct operation;
-
-struct mount_spec {
-	char *type, *source, *target; /* target: relative to the rootfs; may be NULL */
-	struct argv options;
-};
 
 struct container {
 	struct shim *shim;

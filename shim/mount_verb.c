@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The child that mounts. Never logs: its answer is all that it says. */
+#include "shim/mount_verb.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "common/error.h"
+#include "common/fd.h"
+#include "common/limits.h"
+#include "shim/rootfs.h"
+
+static int answer(const struct error *err, unsigned n_detached)
+{
+	uint8_t bytes[MOUNT_ANSWER_MAX];
+	struct mount_answer a = { err->code, n_detached };
+	size_t n = err->code ? strlen(error_message(err)) : 0;
+
+	if (n > sizeof(bytes) - sizeof(a))
+		n = sizeof(bytes) - sizeof(a);
+	memcpy(bytes, &a, sizeof(a));
+	if (n > 0)
+		memcpy(bytes + sizeof(a), error_message(err), n);
+	return fd_write_all(MOUNT_ANSWER_FD, bytes, sizeof(a) + n) < 0 || err->code ? 1 : 0;
+}
+
+static int verb_mount(const char *rootfs, struct error *err)
+{
+	_cleanup_buf_ struct buf list = BUF_INIT;
+	struct mount_spec *mounts = NULL;
+	size_t n = 0;
+	int r = fd_read_all(MOUNT_LIST_FD, &list, LIMIT_FRAME_DATA * 2);
+
+	if (r == 0)
+		r = mount_specs_decode(&list, &mounts, &n);
+	if (r < 0)
+		return error_errno(err, r, "mount on %s: the list", rootfs);
+	r = rootfs_mount(rootfs, mounts, n, err);
+	mount_specs_free(mounts, n);
+	return r;
+}
+
+int mount_verb(int argc, char **argv)
+{
+	_cleanup_error_ struct error err = ERROR_INIT;
+	unsigned n_detached = 0;
+
+	if (argc != 2)
+		return 2;
+	if (strcmp(argv[0], "mount") == 0)
+		verb_mount(argv[1], &err);
+	else if (strcmp(argv[0], "unmount") == 0)
+		rootfs_unmount(argv[1], &n_detached, &err);
+	else
+		return 2;
+	return answer(&err, n_detached);
+}

@@ -1,0 +1,664 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Mounting a rootfs, in a mount namespace of the test's own with a tmpfs to work in. What mounts
+ * runs in a forked child, as it does in the shim. Needs root.
+ */
+#include "shim/rootfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+
+#include <cmocka.h>
+
+#include "common/buf.h"
+#include "common/cleanup.h"
+#include "common/fd.h"
+#include "shim/mount_spec.h"
+#include "shim/mount_verb.h"
+
+#define AREA   "/tmp/cleat-test-mount"
+#define ROOTFS AREA "/rootfs"
+
+/* --- lists --- */
+
+struct list {
+	struct mount_spec v[8];
+	size_t n;
+};
+
+/* options: separated by ';' since a comma may stand in one. */
+static void list_add(struct list *l, const char *type, const char *source, const char *target,
+	const char *options)
+{
+	struct mount_spec *m = &l->v[l->n++];
+	_cleanup_free_ char *copy = strdup(options);
+	char *state = NULL;
+
+	m->type = strdup(type);
+	m->source = strdup(source);
+	m->target = target ? strdup(target) : NULL;
+	m->options = ARGV_INIT;
+	for (char *o = strtok_r(copy, ";", &state); o; o = strtok_r(NULL, ";", &state))
+		assert_int_equal(argv_add(&m->options, o), 0);
+}
+
+static void list_clear(struct list *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		free(l->v[i].type);
+		free(l->v[i].source);
+		free(l->v[i].target);
+		argv_deinit(&l->v[i].options);
+	}
+	l->n = 0;
+}
+
+/* --- the verb, in a child, as the shim runs it --- */
+
+struct outcome {
+	int status; /* exit status */
+	int code;
+	unsigned n_detached;
+	char sentence[4097];
+};
+
+static void no_preparation(void)
+{
+}
+
+static struct outcome run_verb(
+	const char *verb, const char *rootfs, const struct list *l, void (*prepare)(void))
+{
+	struct outcome o = { .code = -1 };
+	struct mount_answer a;
+	struct buf bytes = BUF_INIT;
+	char text[MOUNT_ANSWER_MAX];
+	int answer[2], list, status;
+	ssize_t n;
+	pid_t pid;
+
+	assert_int_equal(pipe(answer), 0);
+	list = memfd_create("list", 0);
+	assert_true(list >= 0);
+	assert_int_equal(mount_specs_encode(l ? l->v : NULL, l ? l->n : 0, &bytes), 0);
+	assert_int_equal(fd_write_all(list, buf_head(&bytes), bytes.len), 0);
+	assert_int_equal(lseek(list, 0, SEEK_SET), 0);
+	buf_deinit(&bytes);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		char *argv[] = { (char *)verb, (char *)rootfs, NULL };
+		int high_list = fcntl(list, F_DUPFD, 20),
+		    high_answer = fcntl(answer[1], F_DUPFD, 20);
+
+		dup2(high_list, MOUNT_LIST_FD);
+		dup2(high_answer, MOUNT_ANSWER_FD);
+		prepare();
+		_exit(mount_verb(2, argv));
+	}
+	close(list);
+	close(answer[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	o.status = WEXITSTATUS(status);
+	n = read(answer[0], text, sizeof(text));
+	close(answer[0]);
+	if (n >= (ssize_t)sizeof(a)) {
+		memcpy(&a, text, sizeof(a));
+		o.code = a.code;
+		o.n_detached = a.n_detached;
+		memcpy(o.sentence, text + sizeof(a), (size_t)n - sizeof(a));
+	}
+	return o;
+}
+
+static void assert_ok(struct outcome o)
+{
+	if (o.status != 0 || o.code != CODE_OK)
+		fail_msg("status %d, code %d: %s", o.status, o.code, o.sentence);
+}
+
+static void assert_failed(struct outcome o, int code, const char *sentence)
+{
+	assert_string_equal(o.sentence, sentence);
+	assert_int_equal(o.code, code);
+	assert_int_equal(o.status, 1);
+}
+
+/* --- the host as the tests see it --- */
+
+static char *read_mounts(void)
+{
+	struct buf b = BUF_INIT;
+
+	assert_int_equal(fd_read_file(AT_FDCWD, "/proc/self/mountinfo", &b, 16u << 20), 0);
+	assert_int_equal(buf_append(&b, "", 1), 0);
+	return (char *)b.data;
+}
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	assert_true(fd >= 0);
+	assert_int_equal(fd_write_all(fd, text, strlen(text)), 0);
+	close(fd);
+}
+
+static void assert_file(const char *path, const char *text)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+
+	if (fd_read_file(AT_FDCWD, path, &b, 4096) != 0)
+		fail_msg("%s cannot be read", path);
+	assert_int_equal(b.len, strlen(text));
+	assert_memory_equal(buf_head(&b), text, b.len);
+}
+
+static void make_dir(const char *path)
+{
+	if (mkdir(path, 0755) < 0)
+		fail_msg("%s: %s", path, strerror(errno));
+}
+
+static int area_make(void **state)
+{
+	if (mkdir(AREA, 0700) < 0)
+		return -1;
+	if (mount("area", AREA, "tmpfs", 0, "mode=0700") < 0)
+		return -1;
+	make_dir(AREA "/a");
+	make_dir(AREA "/b");
+	write_file(AREA "/a/name", "a");
+	write_file(AREA "/b/name", "b");
+	*state = read_mounts();
+	return 0;
+}
+
+/* Every test has to leave the mounts as they were. */
+static int area_remove(void **state)
+{
+	_cleanup_free_ char *before = *state, *after = read_mounts();
+	int r = strcmp(before, after) == 0 ? 0 : -1;
+
+	if (r < 0)
+		print_error("before:\n%safter:\n%s", before, after);
+	while (umount2(AREA, MNT_DETACH) == 0)
+		;
+	rmdir(AREA);
+	return r;
+}
+
+static void unmount_rootfs(void)
+{
+	struct outcome o = run_verb("unmount", ROOTFS, NULL, no_preparation);
+
+	assert_ok(o);
+	assert_int_equal(o.n_detached, 0);
+}
+
+/* Makes a system call fail as an old kernel does, in this process. */
+static void forbid(unsigned nr)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof(code) / sizeof(*code), code };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+		_exit(99);
+}
+
+static void without_openat2(void)
+{
+	forbid(SYS_openat2);
+}
+
+static void without_fsopen(void)
+{
+	forbid(SYS_fsopen);
+}
+
+/* --- mounting --- */
+
+static void test_bind_and_back(void **state)
+{
+	struct list l = { .n = 0 };
+	struct stat st;
+
+	(void)state;
+	list_add(&l, "bind", AREA "/a", NULL, "rbind;rw");
+	umask(077); /* the folder's mode does not hang on ours */
+	assert_ok(run_verb("mount", ROOTFS, &l, no_preparation));
+	umask(022);
+	assert_file(ROOTFS "/name", "a");
+	unmount_rootfs();
+	assert_int_equal(stat(ROOTFS, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0711);
+	unmount_rootfs(); /* nothing there: fine */
+	assert_int_equal(rmdir(ROOTFS), 0);
+	unmount_rootfs(); /* not even the folder: fine */
+	list_clear(&l);
+}
+
+static void test_read_only_bind_is_read_only(void **state)
+{
+	struct list l = { .n = 0 };
+
+	(void)state;
+	list_add(&l, "bind", AREA "/a", NULL, "bind;ro");
+	assert_ok(run_verb("mount", ROOTFS, &l, no_preparation));
+	assert_int_equal(open(ROOTFS "/new", O_WRONLY | O_CREAT, 0600), -1);
+	assert_int_equal(errno, EROFS);
+	unmount_rootfs();
+	write_file(AREA "/a/new", "the source stays writable");
+	list_clear(&l);
+}
+
+static unsigned long flags_of(const char *path)
+{
+	struct statvfs st;
+
+	assert_int_equal(statvfs(path, &st), 0);
+	return st.f_flag & (ST_RDONLY | ST_NOSUID | ST_NODEV | ST_NOEXEC);
+}
+
+static void test_bind_flags(void **state)
+{
+	struct list l = { .n = 0 };
+
+	(void)state;
+	make_dir(AREA "/strict");
+	assert_int_equal(mount("strict", AREA "/strict", "tmpfs", MS_NOSUID | MS_NODEV, NULL), 0);
+	list_add(&l, "bind", AREA "/strict", NULL, "bind;ro;noexec");
+	list_add(&l, "bind", AREA "/strict", NULL, "bind;suid;nodev");
+	assert_ok(run_verb("mount", ROOTFS, &l, no_preparation));
+	assert_int_equal(flags_of(ROOTFS), ST_NODEV);
+	assert_int_equal(umount2(ROOTFS, 0), 0);
+	/* "ro" does not bring back what the source forbids */
+	assert_int_equal(flags_of(ROOTFS), ST_RDONLY | ST_NOEXEC | ST_NOSUID | ST_NODEV);
+	unmount_rootfs();
+	assert_int_equal(umount2(AREA "/strict", 0), 0);
+	list_clear(&l);
+}
+
+static void test_propagation(void **state)
+{
+	struct list l = { .n = 0 };
+	_cleanup_free_ char *mounts = NULL;
+	char *line;
+
+	(void)state;
+	list_add(&l, "bind", AREA "/a", NULL, "bind;shared");
+	assert_ok(run_verb("mount", ROOTFS, &l, no_preparation));
+	mounts = read_mounts();
+	line = strstr(mounts, " " ROOTFS " ");
+	assert_non_null(line);
+	*strchr(line, '\n') = '\0';
+	assert_non_null(strstr(line, "shared:"));
+	unmount_rootfs();
+	list_clear(&l);
+}
+
+static void test_overlay_of_three(void **state)
+{
+	struct list l = { .n = 0 };
+
+	(void)state;
+	make_dir(AREA "/upper");
+	make_dir(AREA "/work");
+	write_file(AREA "/b/only-b", "b");
+	list_add(&l, "overlay", "overlay", NULL,
+		"index=off;workdir=" AREA "/work;upperdir=" AREA "/upper;lowerdir=" AREA "/a:" AREA
+		"/b");
+	assert_ok(run_verb("mount", ROOTFS, &l, no_preparation));
+	assert_file(ROOTFS "/name", "a");
+	assert_file(ROOTFS "/only-b", "b");
+	write_file(ROOTFS "/new", "new");
+	unmount_rootfs();
+	assert_file(AREA "/upper/new", "new");
+	list_clear(&l);
+}
+
+/*
+ * n layers in folders of their own, each with a file of its number. width: how long each layer's
+ * own part of the path is; depth: how many folders of that length it is made of.
+ */
+static char *make_layers(int n, int width, int depth)
+{
+	char *option = NULL, path[4096];
+	size_t size = 0;
+	FILE *f = open_memstream(&option, &size);
+
+	fputs("lowerdir=", f);
+	for (int i = 0; i < n; i++) {
+		int at = snprintf(path, sizeof(path), AREA "/layers");
+
+		for (int level = 0; level < depth; level++) {
+			mkdir(path, 0755);
+			at += snprintf(path + at, sizeof(path) - (size_t)at, "/%0*d", width, i);
+		}
+		make_dir(path);
+		fprintf(f, "%s%s", i ? ":" : "", path);
+		snprintf(path + at, sizeof(path) - (size_t)at, "/file-%d", i);
+		write_file(path, "layer");
+	}
+	fclose(f);
+	return option;
+}
+
+static void assert_layers(int n)
+{
+	char path[200];
+
+	for (int i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), ROOTFS "/file-%d", i);
+		assert_file(path, "layer");
+	}
+}
+
+static void run_overlay(const char *lower, int n_layers, const char *more)
+{
+	struct list l = { .n = 0 };
+
+	make_dir(AREA "/upper");
+	make_dir(AREA "/work");
+	list_add(&l, "overlay", "overlay", NULL, more);
+	assert_int_equal(argv_add(&l.v[0].options, lower), 0);
+	assert_ok(run_verb("mount", ROOTFS, &l, no_preparation));
+	assert_layers(n_layers);
+	list_clear(&l);
+}
+
+/* Far past a page as absolute paths; well below it as relative ones. */
+static void test_overlay_of_a_hundred(void **state)
+{
+	_cleanup_free_ char *lower = make_layers(100, 20, 1);
+
+	(void)state;
+	assert_true(strlen(lower) > 4096);
+	run_overlay(lower, 100, "upperdir=" AREA "/upper;workdir=" AREA "/work");
+	write_file(ROOTFS "/new", "new");
+	assert_file(AREA "/upper/new", "new");
+	unmount_rootfs();
+}
+
+/* Past a page whichever way they are named. */
+static void test_overlay_past_a_page(void **state)
+{
+	_cleanup_free_ char *lower = make_layers(100, 120, 1);
+
+	(void)state;
+	run_overlay(lower, 100, "upperdir=" AREA "/upper;workdir=" AREA "/work;nosuid;ro");
+	assert_int_equal(flags_of(ROOTFS), ST_RDONLY | ST_NOSUID);
+	unmount_rootfs();
+}
+
+/* Each path is longer than fsconfig(2) takes as a string. */
+static void test_overlay_of_very_long_paths(void **state)
+{
+	_cleanup_free_ char *lower = make_layers(20, 200, 3);
+
+	(void)state;
+	run_overlay(lower, 20, "upperdir=" AREA "/upper;workdir=" AREA "/work");
+	write_file(ROOTFS "/new", "new");
+	unmount_rootfs();
+}
+
+static void test_overlay_past_a_page_on_an_old_kernel(void **state)
+{
+	_cleanup_free_ char *lower = make_layers(100, 120, 1);
+	struct list l = { .n = 0 };
+	struct outcome o;
+
+	(void)state;
+	list_add(&l, "overlay", "overlay", NULL, "ro");
+	assert_int_equal(argv_add(&l.v[0].options, lower), 0);
+	o = run_verb("mount", ROOTFS, &l, without_fsopen);
+	assert_failed(o, CODE_RESOURCE_EXHAUSTED,
+		"mount overlay on " ROOTFS ": 12108 bytes of options, and this kernel takes a page "
+		"of them");
+	list_clear(&l);
+}
+
+static void test_other_options_past_a_page(void **state)
+{
+	struct list l = { .n = 0 };
+	char data[5001];
+
+	(void)state;
+	memset(data, 'x', sizeof(data) - 1);
+	data[sizeof(data) - 1] = '\0';
+	list_add(&l, "tmpfs", "tmpfs", NULL, data);
+	assert_failed(run_verb("mount", ROOTFS, &l, no_preparation), CODE_INVALID_ARGUMENT,
+		"mount tmpfs on " ROOTFS ": 5000 bytes of options are too many");
+	list_clear(&l);
+}
+
+static void test_nested_mounts_go_innermost_first(void **state)
+{
+	struct list l = { .n = 0 };
+
+	(void)state;
+	make_dir(AREA "/a/in side");
+	list_add(&l, "bind", AREA "/a", NULL, "rbind");
+	list_add(&l, "tmpfs", "tmpfs", "in side", "size=1m");
+	list_add(&l, "bind", AREA "/b", "/in side/", "bind");
+	assert_ok(run_verb("mount", ROOTFS, &l, no_preparation));
+	assert_file(ROOTFS "/in side/name", "b");
+	/* and one on top of it all, which hides them */
+	assert_int_equal(mount(AREA "/b", ROOTFS, NULL, MS_BIND, NULL), 0);
+	unmount_rootfs();
+	list_clear(&l);
+}
+
+static void test_busy_mount_is_detached_and_told(void **state)
+{
+	struct list l = { .n = 0 };
+	struct outcome o;
+	int fd;
+
+	(void)state;
+	list_add(&l, "tmpfs", "tmpfs", NULL, "");
+	assert_ok(run_verb("mount", ROOTFS, &l, no_preparation));
+	fd = open(ROOTFS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	o = run_verb("unmount", ROOTFS, NULL, no_preparation);
+	close(fd);
+	assert_ok(o);
+	assert_int_equal(o.n_detached, 1);
+	list_clear(&l);
+}
+
+/* --- failures --- */
+
+static void test_failure_names_the_mount(void **state)
+{
+	struct list l = { .n = 0 };
+
+	(void)state;
+	list_add(&l, "nosuchfs", "none", NULL, "");
+	assert_failed(run_verb("mount", ROOTFS, &l, no_preparation), CODE_INTERNAL,
+		"mount nosuchfs on " ROOTFS ": No such device");
+	list_clear(&l);
+	list_add(&l, "bind", AREA "/missing", NULL, "bind");
+	assert_failed(run_verb("mount", ROOTFS, &l, no_preparation), CODE_NOT_FOUND,
+		"mount bind of " AREA "/missing on " ROOTFS ": No such file or directory");
+	list_clear(&l);
+	list_add(&l, "tmpfs", "tmpfs", "missing", "");
+	assert_failed(run_verb("mount", ROOTFS, &l, no_preparation), CODE_NOT_FOUND,
+		"mount tmpfs on " ROOTFS "/missing: target: No such file or directory");
+	assert_failed(run_verb("mount", AREA "/no/rootfs", &l, no_preparation), CODE_NOT_FOUND,
+		"rootfs " AREA "/no/rootfs: No such file or directory");
+	assert_failed(run_verb("mount", "relative", &l, no_preparation), CODE_INVALID_ARGUMENT,
+		"rootfs relative: Invalid argument");
+	assert_failed(run_verb("unmount", "/", NULL, no_preparation), CODE_INVALID_ARGUMENT,
+		"unmount /: Invalid argument");
+	list_clear(&l);
+	/* a folder that we made for nothing is gone again */
+	assert_int_equal(access(ROOTFS, F_OK), -1);
+}
+
+/* What was there before stays, what the list put there goes, submounts of a bind too. */
+static void test_failure_half_way_leaves_nothing(void **state)
+{
+	struct list l = { .n = 0 };
+
+	make_dir(AREA "/a/sub");
+	assert_int_equal(mount("sub", AREA "/a/sub", "tmpfs", 0, NULL), 0);
+	make_dir(ROOTFS);
+	assert_int_equal(mount("mine", ROOTFS, "tmpfs", 0, NULL), 0);
+	write_file(ROOTFS "/mine", "mine");
+	free(*state);
+	*state = read_mounts();
+	list_add(&l, "bind", AREA "/a", NULL, "rbind");
+	list_add(&l, "tmpfs", "tmpfs", "sub", "");
+	list_add(&l, "tmpfs", "tmpfs", "sub/not-there", "");
+	for (int i = 0; i < 20; i++) {
+		_cleanup_free_ char *after = NULL;
+
+		assert_failed(run_verb("mount", ROOTFS, &l, no_preparation), CODE_NOT_FOUND,
+			"mount tmpfs on " ROOTFS
+			"/sub/not-there: target: No such file or directory");
+		after = read_mounts();
+		assert_string_equal(after, *state);
+	}
+	assert_file(ROOTFS "/mine", "mine");
+	list_clear(&l);
+}
+
+static void test_refused_list_mounts_nothing(void **state)
+{
+	struct list l = { .n = 0 };
+
+	(void)state;
+	list_add(&l, "tmpfs", "tmpfs", NULL, "");
+	list_add(&l, "ext4", "/image", NULL, "loop");
+	assert_failed(run_verb("mount", ROOTFS, &l, no_preparation), CODE_INVALID_ARGUMENT,
+		"mount ext4 of /image on " ROOTFS ": option \"loop\" is not supported");
+	assert_int_equal(access(ROOTFS, F_OK), -1);
+	list_clear(&l);
+}
+
+/* --- targets --- */
+
+/* By whichever way a target tries to leave, what lies outside is not mounted on. */
+static void try_escape(const char *target, void (*prepare)(void), int code)
+{
+	struct list l = { .n = 0 };
+	struct outcome o;
+	_cleanup_free_ char *mounts = NULL;
+
+	list_add(&l, "bind", AREA "/a", NULL, "bind");
+	list_add(&l, "tmpfs", "escaped", target, "");
+	o = run_verb("mount", ROOTFS, &l, prepare);
+	mounts = read_mounts();
+	assert_int_equal(o.code, code);
+	assert_null(strstr(mounts, " " AREA "/outside "));
+	if (code == CODE_OK)
+		assert_non_null(strstr(mounts, " " ROOTFS "/outside "));
+	unmount_rootfs();
+	list_clear(&l);
+}
+
+static void test_targets_stay_inside(void **state)
+{
+	(void)state;
+	make_dir(AREA "/outside");
+	make_dir(AREA "/a/outside");
+	assert_int_equal(symlink("/outside", AREA "/a/absolute"), 0);
+	assert_int_equal(symlink("../outside", AREA "/a/dots"), 0);
+	assert_int_equal(symlink(AREA "/outside", AREA "/a/far"), 0);
+	try_escape("../outside", no_preparation, CODE_OK);
+	try_escape("/../../outside", no_preparation, CODE_OK);
+	try_escape("absolute", no_preparation, CODE_OK);
+	try_escape("dots", no_preparation, CODE_OK);
+	try_escape("far", no_preparation, CODE_NOT_FOUND);
+	try_escape("../outside", without_openat2, CODE_INVALID_ARGUMENT);
+	try_escape("absolute", without_openat2, CODE_INVALID_ARGUMENT);
+	try_escape("dots/x", without_openat2, CODE_INVALID_ARGUMENT);
+	try_escape("./outside//", without_openat2, CODE_OK);
+}
+
+static void test_rootfs_that_is_a_link_is_refused(void **state)
+{
+	struct list l = { .n = 0 };
+
+	(void)state;
+	assert_int_equal(symlink("a", ROOTFS), 0);
+	list_add(&l, "tmpfs", "tmpfs", NULL, "");
+	assert_failed(run_verb("mount", ROOTFS, &l, no_preparation), CODE_INVALID_ARGUMENT,
+		"mount tmpfs on " ROOTFS ": target: Not a directory");
+	list_clear(&l);
+}
+
+/* The way to the rootfs may have links: what is mounted is found again by its real name. */
+static void test_rootfs_behind_a_link(void **state)
+{
+	struct list l = { .n = 0 };
+
+	(void)state;
+	assert_int_equal(symlink("b", AREA "/link"), 0);
+	list_add(&l, "tmpfs", "tmpfs", NULL, "");
+	assert_ok(run_verb("mount", AREA "/link/rootfs/", &l, no_preparation));
+	assert_ok(run_verb("unmount", AREA "/link/rootfs", NULL, no_preparation));
+	list_clear(&l);
+}
+
+#define test(f) cmocka_unit_test_setup_teardown(f, area_make, area_remove)
+
+int main(void)
+{
+	const struct CMUnitTest mounting[] = {
+		test(test_bind_and_back),
+		test(test_read_only_bind_is_read_only),
+		test(test_bind_flags),
+		test(test_propagation),
+		test(test_overlay_of_three),
+		test(test_overlay_of_a_hundred),
+		test(test_overlay_past_a_page),
+		test(test_overlay_of_very_long_paths),
+		test(test_overlay_past_a_page_on_an_old_kernel),
+		test(test_other_options_past_a_page),
+		test(test_nested_mounts_go_innermost_first),
+		test(test_busy_mount_is_detached_and_told),
+		test(test_failure_names_the_mount),
+		test(test_failure_half_way_leaves_nothing),
+		test(test_refused_list_mounts_nothing),
+		test(test_targets_stay_inside),
+		test(test_rootfs_that_is_a_link_is_refused),
+		test(test_rootfs_behind_a_link),
+	};
+
+	/* a /tmp of our own: two runs at once share no folder, and none is left on the host */
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount("tmp", "/tmp", "tmpfs", 0, NULL) < 0) {
+		perror("a mount namespace of our own");
+		return 1;
+	}
+	return cmocka_run_group_tests(mounting, NULL, NULL);
+}
