@@ -359,7 +359,7 @@ static void test_missing_and_removed(void **state)
 {
 	struct real *real = *state;
 	_cleanup_argv_ struct argv missing = ARGV_INIT, again = ARGV_INIT;
-	char path[4096], inner[4096], own[4096];
+	char path[4096], inner[4096], own[4200];
 
 	snprintf(path, sizeof(path), "%s/a", real->name);
 	snprintf(inner, sizeof(inner), "%s/a", real->folder);
