@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runtime options by type URL. Never touches the disk but to find the runtime's program. Subtle:
+ * the messages live in an arena, so whatever is kept of them is a copy.
+ */
+#include "shim/runtime_wish.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/arena.h"
+#include "common/cleanup.h"
+#include "common/text.h"
+#include "linux_runc.pb-c.h"
+#include "monitor.pb-c.h"
+#include "runc_options.pb-c.h"
+
+#define ARENA_BYTES 1024u
+
+void runtime_wish_deinit(struct runtime_wish *wish)
+{
+	free(wish->kind);
+	free(wish->command);
+	free(wish->root);
+	free(wish->spec_bundle);
+	argv_deinit(&wish->options);
+	*wish = RUNTIME_WISH_INIT;
+}
+
+static int set(char **to, const char *value)
+{
+	char *copy = strdup(value);
+
+	if (!copy)
+		return error_trace(-ENOMEM);
+	free(*to);
+	*to = copy;
+	return 0;
+}
+
+static int from_runc(
+	const ProtobufCMessage *message, const char *ns, struct runtime_wish *w, struct error *err)
+{
+	const Containerd__Runc__V1__Options *o = (const void *)message;
+
+	(void)err;
+	w->no_pivot = o->no_pivot_root;
+	w->no_new_keyring = o->no_new_keyring;
+	w->systemd_cgroup = o->systemd_cgroup;
+	w->io_uid = o->io_uid;
+	w->io_gid = o->io_gid;
+	if (*o->root) {
+		free(w->root);
+		if (asprintf(&w->root, "%s/%s", o->root, ns) < 0)
+			w->root = NULL;
+	}
+	return w->root ? set(&w->command, o->binary_name) : error_trace(-ENOMEM);
+}
+
+static int from_linux_create(
+	const ProtobufCMessage *message, const char *ns, struct runtime_wish *w, struct error *err)
+{
+	const Containerd__Linux__Runc__CreateOptions *o = (const void *)message;
+
+	(void)ns;
+	(void)err;
+	w->no_pivot = o->no_pivot_root;
+	w->no_new_keyring = o->no_new_keyring;
+	w->io_uid = o->io_uid;
+	w->io_gid = o->io_gid;
+	return 0;
+}
+
+static int from_linux_runc(
+	const ProtobufCMessage *message, const char *ns, struct runtime_wish *w, struct error *err)
+{
+	const Containerd__Linux__Runc__RuncOptions *o = (const void *)message;
+
+	(void)err;
+	w->systemd_cgroup = o->systemd_cgroup;
+	if (*o->runtime_root) {
+		free(w->root);
+		if (asprintf(&w->root, "%s/%s", o->runtime_root, ns) < 0)
+			w->root = NULL;
+	}
+	return w->root ? set(&w->command, o->runtime) : error_trace(-ENOMEM);
+}
+
+static int from_cleat(
+	const ProtobufCMessage *message, const char *ns, struct runtime_wish *w, struct error *err)
+{
+	const Cleat__Shim__V1__RuntimeOptions *o = (const void *)message;
+	int r;
+
+	(void)ns;
+	if (*o->spec_bundle && *o->spec_bundle != '/')
+		return error_set(err, CODE_INVALID_ARGUMENT,
+			"spec_bundle \"%.200s\" is not an absolute path", o->spec_bundle);
+	w->systemd_cgroup = o->systemd_cgroup;
+	w->no_pivot = o->no_pivot;
+	w->no_new_keyring = o->no_new_keyring;
+	w->deadline_ms = o->deadline_ms;
+	r = set(&w->kind, o->kind);
+	if (r == 0)
+		r = set(&w->command, o->command);
+	if (r == 0)
+		r = set(&w->spec_bundle, o->spec_bundle);
+	if (r == 0 && *o->root)
+		r = set(&w->root, o->root);
+	for (size_t i = 0; i < o->n_options && r == 0; i++)
+		r = argv_add(&w->options, o->options[i]);
+	return r;
+}
+
+/* read: 0, a code with its sentence, or -ENOMEM. */
+static const struct options_type {
+	const char *name;
+	const ProtobufCMessageDescriptor *descriptor;
+	int (*read)(const ProtobufCMessage *message, const char *ns, struct runtime_wish *w,
+		struct error *err);
+} types[] = {
+	{ "containerd.runc.v1.Options", &containerd__runc__v1__options__descriptor, from_runc },
+	{ "containerd.linux.runc.CreateOptions",
+		&containerd__linux__runc__create_options__descriptor, from_linux_create },
+	{ "containerd.linux.runc.RuncOptions", &containerd__linux__runc__runc_options__descriptor,
+		from_linux_runc },
+	{ "cleat.shim.v1.RuntimeOptions", &cleat__shim__v1__runtime_options__descriptor,
+		from_cleat },
+};
+
+/* What stands before the name says where a description of the type is to be had: nobody looks. */
+static const char *type_name(const char *url)
+{
+	const char *slash = strrchr(url, '/');
+
+	return slash ? slash + 1 : url;
+}
+
+static const struct options_type *find_type(const char *url)
+{
+	const char *name = type_name(url);
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
+		if (strcmp(types[i].name, name) == 0)
+			return &types[i];
+	return NULL;
+}
+
+static int unknown_type(const char *url, struct error *err)
+{
+	_cleanup_free_ char *shown = text_clean(url, strlen(url), 200);
+
+	return error_set(err, CODE_INVALID_ARGUMENT, "options of type \"%s\" are not known",
+		shown ? shown : "?");
+}
+
+static int read_options(const Google__Protobuf__Any *options, const char *ns,
+	struct runtime_wish *w, struct error *err)
+{
+	const struct options_type *type = find_type(options->type_url);
+	unsigned char room[ARENA_BYTES];
+	_cleanup_arena_ struct arena arena;
+	ProtobufCMessage *message;
+	int r;
+
+	if (!type)
+		return unknown_type(options->type_url, err);
+	arena_init(&arena, room, sizeof(room), ARENA_LIMIT);
+	message = protobuf_c_message_unpack(
+		type->descriptor, &arena.allocator, options->value.len, options->value.data);
+	if (!message)
+		return error_set(err,
+			arena.exhausted ? CODE_RESOURCE_EXHAUSTED : CODE_INVALID_ARGUMENT,
+			"options are %s %s", arena.exhausted ? "too large a" : "not a", type->name);
+	r = type->read(message, ns, w, err);
+	return r < 0 ? error_errno(err, r, "options") : r;
+}
+
+static int check_root(const struct runtime_wish *w, struct error *err)
+{
+	_cleanup_free_ char *shown = NULL;
+
+	if (*w->root == '/')
+		return 0;
+	shown = text_clean(w->root, strlen(w->root), 200);
+	return error_set(err, CODE_INVALID_ARGUMENT,
+		"the runtime's root \"%s\" is not an absolute path", shown ? shown : "?");
+}
+
+static bool is_none(const Google__Protobuf__Any *options)
+{
+	return !options || (!*options->type_url && options->value.len == 0);
+}
+
+static int fill_default(
+	struct runtime_wish *w, const char *command, const char *shim_root, const char *ns)
+{
+	if (asprintf(&w->root, "%s/r/%s", shim_root, ns) < 0)
+		w->root = NULL;
+	w->kind = strdup("");
+	w->command = strdup(command);
+	w->spec_bundle = strdup("");
+	return w->root && w->kind && w->command && w->spec_bundle ? 0 : error_trace(-ENOMEM);
+}
+
+int runtime_wish_plain(const char *command, const char *shim_root, const char *ns,
+	struct runtime_wish *ret, struct error *err)
+{
+	_cleanup_runtime_wish_ struct runtime_wish w = RUNTIME_WISH_INIT;
+	int r = fill_default(&w, command, shim_root, ns);
+
+	if (r < 0)
+		return error_errno(err, r, "options");
+	*ret = w;
+	w = RUNTIME_WISH_INIT;
+	return 0;
+}
+
+int runtime_wish_parse(const Google__Protobuf__Any *options, const char *shim_root, const char *ns,
+	struct runtime_wish *ret, struct error *err)
+{
+	_cleanup_runtime_wish_ struct runtime_wish w = RUNTIME_WISH_INIT;
+	int r = runtime_wish_plain("", shim_root, ns, &w, err);
+
+	if (r == 0 && !is_none(options))
+		r = read_options(options, ns, &w, err);
+	if (r == 0)
+		r = check_root(&w, err);
+	if (r != 0)
+		return r;
+	*ret = w;
+	w = RUNTIME_WISH_INIT;
+	return 0;
+}
+
+int runtime_wish_resolve(const struct runtime_wish *wish, struct runtime *ret, struct error *err)
+{
+	_cleanup_(runtime_deinit) struct runtime rt = RUNTIME_INIT;
+	int r = runtime_init(&rt, wish->kind, wish->command, wish->root, wish->deadline_ms, err);
+
+	for (size_t i = 0; i < wish->options.n && r == 0; i++)
+		r = runtime_add_option(&rt, wish->options.v[i], err);
+	if (r != 0)
+		return r;
+	rt.systemd_cgroup = wish->systemd_cgroup;
+	rt.no_pivot = wish->no_pivot;
+	rt.no_new_keyring = wish->no_new_keyring;
+	*ret = rt;
+	rt = RUNTIME_INIT;
+	return 0;
+}

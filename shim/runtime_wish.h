@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * What a client wants of the runtime: the options of a Create, told apart by their type URL, in
+ * one form. Decoding asks nothing of the host; finding the runtime's program is a step of its own.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/argv.h"
+#include "common/error.h"
+#include "common/runtime.h"
+#include "google/protobuf/any.pb-c.h"
+
+struct runtime_wish {
+	char *kind, *command; /* "" where the client does not say */
+	char *root;	      /* the runtime's own state folder; absolute */
+	char *spec_bundle;    /* "": the bundle's own config.json */
+	bool systemd_cgroup, no_pivot, no_new_keyring;
+	struct argv options;
+	uint32_t deadline_ms; /* 0: the default */
+	unsigned io_uid, io_gid;
+};
+
+#define RUNTIME_WISH_INIT      ((struct runtime_wish){ .options = ARGV_INIT })
+#define _cleanup_runtime_wish_ __attribute__((cleanup(runtime_wish_deinit)))
+
+void runtime_wish_deinit(struct runtime_wish *wish);
+
+/*
+ * From options (NULL: none): containerd.runc.v1.Options, containerd.linux.runc.CreateOptions and
+ * RuncOptions, cleat.shim.v1.RuntimeOptions, with or without a host before the type's name. A root
+ * that runc's own options name is completed with the namespace, as containerd's shims do; where
+ * none is named it is ROOT/r/NS of shim_root. CODE_INVALID_ARGUMENT names an unknown type, or what
+ * is wrong.
+ */
+int runtime_wish_parse(const Google__Protobuf__Any *options, const char *shim_root, const char *ns,
+	struct runtime_wish *ret, struct error *err);
+
+/* Of a command alone (a name or a path, "" for the default), with the default root. */
+int runtime_wish_plain(const char *command, const char *shim_root, const char *ns,
+	struct runtime_wish *ret, struct error *err);
+
+/* Finds the program: as runtime_init() and runtime_add_option(). */
+int runtime_wish_resolve(const struct runtime_wish *wish, struct runtime *ret, struct error *err);
