@@ -91,7 +91,7 @@ static int read_flags(const char *rootfs, const struct mount_spec *m, unsigned l
 static int mount_bind_flags(const char *rootfs, const struct mount_spec *m,
 	const struct mount_options *o, struct error *err)
 {
-	unsigned long has, wants;
+	unsigned long has = 0, wants;
 	int r = read_flags(rootfs, m, &has);
 
 	if (r < 0)

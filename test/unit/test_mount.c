@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,7 +37,7 @@
 #include "shim/mount_spec.h"
 #include "shim/mount_verb.h"
 
-#define AREA   "/tmp/cleat-test-mount"
+#define AREA   "/media/test-mount"
 #define ROOTFS AREA "/rootfs"
 
 /* --- lists --- */
@@ -82,12 +83,26 @@ struct outcome {
 	char sentence[4097];
 };
 
-static void no_preparation(void)
+/* In the child: its descriptors, then this program again, which main() sends to mount_verb(). */
+static _Noreturn void run_child(
+	const char *verb, const char *rootfs, const char *forbidden, int list, int answer)
 {
+	char self[PATH_MAX + 1] = "";
+	char *argv[] = { self, (char *)verb, (char *)rootfs, (char *)forbidden, NULL };
+	int high_list = fcntl(list, F_DUPFD_CLOEXEC, 20);
+	int high_answer = fcntl(answer, F_DUPFD_CLOEXEC, 20);
+
+	dup2(high_list, MOUNT_LIST_FD);
+	dup2(high_answer, MOUNT_ANSWER_FD);
+	/* read, not executed as it is: under valgrind that link's target is valgrind */
+	if (readlink("/proc/self/exe", self, PATH_MAX) > 0)
+		execv(self, argv);
+	_exit(98);
 }
 
+/* forbidden: the name of a system call that this kernel is not to have; NULL: none. */
 static struct outcome run_verb(
-	const char *verb, const char *rootfs, const struct list *l, void (*prepare)(void))
+	const char *verb, const char *rootfs, const struct list *l, const char *forbidden)
 {
 	struct outcome o = { .code = -1 };
 	struct mount_answer a;
@@ -97,8 +112,8 @@ static struct outcome run_verb(
 	ssize_t n;
 	pid_t pid;
 
-	assert_int_equal(pipe(answer), 0);
-	list = memfd_create("list", 0);
+	assert_int_equal(pipe2(answer, O_CLOEXEC), 0);
+	list = memfd_create("list", MFD_CLOEXEC);
 	assert_true(list >= 0);
 	assert_int_equal(mount_specs_encode(l ? l->v : NULL, l ? l->n : 0, &bytes), 0);
 	assert_int_equal(fd_write_all(list, buf_head(&bytes), bytes.len), 0);
@@ -106,16 +121,8 @@ static struct outcome run_verb(
 	buf_deinit(&bytes);
 	pid = fork();
 	assert_true(pid >= 0);
-	if (pid == 0) {
-		char *argv[] = { (char *)verb, (char *)rootfs, NULL };
-		int high_list = fcntl(list, F_DUPFD, 20),
-		    high_answer = fcntl(answer[1], F_DUPFD, 20);
-
-		dup2(high_list, MOUNT_LIST_FD);
-		dup2(high_answer, MOUNT_ANSWER_FD);
-		prepare();
-		_exit(mount_verb(2, argv));
-	}
+	if (pid == 0)
+		run_child(verb, rootfs, forbidden, list, answer[1]);
 	close(list);
 	close(answer[1]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -211,36 +218,10 @@ static int area_remove(void **state)
 
 static void unmount_rootfs(void)
 {
-	struct outcome o = run_verb("unmount", ROOTFS, NULL, no_preparation);
+	struct outcome o = run_verb("unmount", ROOTFS, NULL, NULL);
 
 	assert_ok(o);
 	assert_int_equal(o.n_detached, 0);
-}
-
-/* Makes a system call fail as an old kernel does, in this process. */
-static void forbid(unsigned nr)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = { sizeof(code) / sizeof(*code), code };
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
-		_exit(99);
-}
-
-static void without_openat2(void)
-{
-	forbid(SYS_openat2);
-}
-
-static void without_fsopen(void)
-{
-	forbid(SYS_fsopen);
 }
 
 /* --- mounting --- */
@@ -253,7 +234,7 @@ static void test_bind_and_back(void **state)
 	(void)state;
 	list_add(&l, "bind", AREA "/a", NULL, "rbind;rw");
 	umask(077); /* the folder's mode does not hang on ours */
-	assert_ok(run_verb("mount", ROOTFS, &l, no_preparation));
+	assert_ok(run_verb("mount", ROOTFS, &l, NULL));
 	umask(022);
 	assert_file(ROOTFS "/name", "a");
 	unmount_rootfs();
@@ -271,7 +252,7 @@ static void test_read_only_bind_is_read_only(void **state)
 
 	(void)state;
 	list_add(&l, "bind", AREA "/a", NULL, "bind;ro");
-	assert_ok(run_verb("mount", ROOTFS, &l, no_preparation));
+	assert_ok(run_verb("mount", ROOTFS, &l, NULL));
 	assert_int_equal(open(ROOTFS "/new", O_WRONLY | O_CREAT, 0600), -1);
 	assert_int_equal(errno, EROFS);
 	unmount_rootfs();
@@ -296,7 +277,7 @@ static void test_bind_flags(void **state)
 	assert_int_equal(mount("strict", AREA "/strict", "tmpfs", MS_NOSUID | MS_NODEV, NULL), 0);
 	list_add(&l, "bind", AREA "/strict", NULL, "bind;ro;noexec");
 	list_add(&l, "bind", AREA "/strict", NULL, "bind;suid;nodev");
-	assert_ok(run_verb("mount", ROOTFS, &l, no_preparation));
+	assert_ok(run_verb("mount", ROOTFS, &l, NULL));
 	assert_int_equal(flags_of(ROOTFS), ST_NODEV);
 	assert_int_equal(umount2(ROOTFS, 0), 0);
 	/* "ro" does not bring back what the source forbids */
@@ -314,7 +295,7 @@ static void test_propagation(void **state)
 
 	(void)state;
 	list_add(&l, "bind", AREA "/a", NULL, "bind;shared");
-	assert_ok(run_verb("mount", ROOTFS, &l, no_preparation));
+	assert_ok(run_verb("mount", ROOTFS, &l, NULL));
 	mounts = read_mounts();
 	line = strstr(mounts, " " ROOTFS " ");
 	assert_non_null(line);
@@ -335,7 +316,7 @@ static void test_overlay_of_three(void **state)
 	list_add(&l, "overlay", "overlay", NULL,
 		"index=off;workdir=" AREA "/work;upperdir=" AREA "/upper;lowerdir=" AREA "/a:" AREA
 		"/b");
-	assert_ok(run_verb("mount", ROOTFS, &l, no_preparation));
+	assert_ok(run_verb("mount", ROOTFS, &l, NULL));
 	assert_file(ROOTFS "/name", "a");
 	assert_file(ROOTFS "/only-b", "b");
 	write_file(ROOTFS "/new", "new");
@@ -389,7 +370,7 @@ static void run_overlay(const char *lower, int n_layers, const char *more)
 	make_dir(AREA "/work");
 	list_add(&l, "overlay", "overlay", NULL, more);
 	assert_int_equal(argv_add(&l.v[0].options, lower), 0);
-	assert_ok(run_verb("mount", ROOTFS, &l, no_preparation));
+	assert_ok(run_verb("mount", ROOTFS, &l, NULL));
 	assert_layers(n_layers);
 	list_clear(&l);
 }
@@ -438,7 +419,7 @@ static void test_overlay_past_a_page_on_an_old_kernel(void **state)
 	(void)state;
 	list_add(&l, "overlay", "overlay", NULL, "ro");
 	assert_int_equal(argv_add(&l.v[0].options, lower), 0);
-	o = run_verb("mount", ROOTFS, &l, without_fsopen);
+	o = run_verb("mount", ROOTFS, &l, "fsopen");
 	assert_failed(o, CODE_RESOURCE_EXHAUSTED,
 		"mount overlay on " ROOTFS ": 12108 bytes of options, and this kernel takes a page "
 		"of them");
@@ -454,7 +435,7 @@ static void test_other_options_past_a_page(void **state)
 	memset(data, 'x', sizeof(data) - 1);
 	data[sizeof(data) - 1] = '\0';
 	list_add(&l, "tmpfs", "tmpfs", NULL, data);
-	assert_failed(run_verb("mount", ROOTFS, &l, no_preparation), CODE_INVALID_ARGUMENT,
+	assert_failed(run_verb("mount", ROOTFS, &l, NULL), CODE_INVALID_ARGUMENT,
 		"mount tmpfs on " ROOTFS ": 5000 bytes of options are too many");
 	list_clear(&l);
 }
@@ -468,10 +449,10 @@ static void test_nested_mounts_go_innermost_first(void **state)
 	list_add(&l, "bind", AREA "/a", NULL, "rbind");
 	list_add(&l, "tmpfs", "tmpfs", "in side", "size=1m");
 	list_add(&l, "bind", AREA "/b", "/in side/", "bind");
-	assert_ok(run_verb("mount", ROOTFS, &l, no_preparation));
+	assert_ok(run_verb("mount", ROOTFS, &l, NULL));
 	assert_file(ROOTFS "/in side/name", "b");
 	/* and one on top of it all, which hides them */
-	assert_int_equal(mount(AREA "/b", ROOTFS, NULL, MS_BIND, NULL), 0);
+	assert_int_equal(mount(AREA "/b", ROOTFS, "", MS_BIND, NULL), 0);
 	unmount_rootfs();
 	list_clear(&l);
 }
@@ -484,10 +465,10 @@ static void test_busy_mount_is_detached_and_told(void **state)
 
 	(void)state;
 	list_add(&l, "tmpfs", "tmpfs", NULL, "");
-	assert_ok(run_verb("mount", ROOTFS, &l, no_preparation));
+	assert_ok(run_verb("mount", ROOTFS, &l, NULL));
 	fd = open(ROOTFS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(fd >= 0);
-	o = run_verb("unmount", ROOTFS, NULL, no_preparation);
+	o = run_verb("unmount", ROOTFS, NULL, NULL);
 	close(fd);
 	assert_ok(o);
 	assert_int_equal(o.n_detached, 1);
@@ -502,21 +483,21 @@ static void test_failure_names_the_mount(void **state)
 
 	(void)state;
 	list_add(&l, "nosuchfs", "none", NULL, "");
-	assert_failed(run_verb("mount", ROOTFS, &l, no_preparation), CODE_INTERNAL,
+	assert_failed(run_verb("mount", ROOTFS, &l, NULL), CODE_INTERNAL,
 		"mount nosuchfs on " ROOTFS ": No such device");
 	list_clear(&l);
 	list_add(&l, "bind", AREA "/missing", NULL, "bind");
-	assert_failed(run_verb("mount", ROOTFS, &l, no_preparation), CODE_NOT_FOUND,
+	assert_failed(run_verb("mount", ROOTFS, &l, NULL), CODE_NOT_FOUND,
 		"mount bind of " AREA "/missing on " ROOTFS ": No such file or directory");
 	list_clear(&l);
 	list_add(&l, "tmpfs", "tmpfs", "missing", "");
-	assert_failed(run_verb("mount", ROOTFS, &l, no_preparation), CODE_NOT_FOUND,
+	assert_failed(run_verb("mount", ROOTFS, &l, NULL), CODE_NOT_FOUND,
 		"mount tmpfs on " ROOTFS "/missing: target: No such file or directory");
-	assert_failed(run_verb("mount", AREA "/no/rootfs", &l, no_preparation), CODE_NOT_FOUND,
+	assert_failed(run_verb("mount", AREA "/no/rootfs", &l, NULL), CODE_NOT_FOUND,
 		"rootfs " AREA "/no/rootfs: No such file or directory");
-	assert_failed(run_verb("mount", "relative", &l, no_preparation), CODE_INVALID_ARGUMENT,
+	assert_failed(run_verb("mount", "relative", &l, NULL), CODE_INVALID_ARGUMENT,
 		"rootfs relative: Invalid argument");
-	assert_failed(run_verb("unmount", "/", NULL, no_preparation), CODE_INVALID_ARGUMENT,
+	assert_failed(run_verb("unmount", "/", NULL, NULL), CODE_INVALID_ARGUMENT,
 		"unmount /: Invalid argument");
 	list_clear(&l);
 	/* a folder that we made for nothing is gone again */
@@ -541,7 +522,7 @@ static void test_failure_half_way_leaves_nothing(void **state)
 	for (int i = 0; i < 20; i++) {
 		_cleanup_free_ char *after = NULL;
 
-		assert_failed(run_verb("mount", ROOTFS, &l, no_preparation), CODE_NOT_FOUND,
+		assert_failed(run_verb("mount", ROOTFS, &l, NULL), CODE_NOT_FOUND,
 			"mount tmpfs on " ROOTFS
 			"/sub/not-there: target: No such file or directory");
 		after = read_mounts();
@@ -558,7 +539,7 @@ static void test_refused_list_mounts_nothing(void **state)
 	(void)state;
 	list_add(&l, "tmpfs", "tmpfs", NULL, "");
 	list_add(&l, "ext4", "/image", NULL, "loop");
-	assert_failed(run_verb("mount", ROOTFS, &l, no_preparation), CODE_INVALID_ARGUMENT,
+	assert_failed(run_verb("mount", ROOTFS, &l, NULL), CODE_INVALID_ARGUMENT,
 		"mount ext4 of /image on " ROOTFS ": option \"loop\" is not supported");
 	assert_int_equal(access(ROOTFS, F_OK), -1);
 	list_clear(&l);
@@ -567,7 +548,7 @@ static void test_refused_list_mounts_nothing(void **state)
 /* --- targets --- */
 
 /* By whichever way a target tries to leave, what lies outside is not mounted on. */
-static void try_escape(const char *target, void (*prepare)(void), int code)
+static void try_escape(const char *target, const char *forbidden, int code)
 {
 	struct list l = { .n = 0 };
 	struct outcome o;
@@ -575,7 +556,7 @@ static void try_escape(const char *target, void (*prepare)(void), int code)
 
 	list_add(&l, "bind", AREA "/a", NULL, "bind");
 	list_add(&l, "tmpfs", "escaped", target, "");
-	o = run_verb("mount", ROOTFS, &l, prepare);
+	o = run_verb("mount", ROOTFS, &l, forbidden);
 	mounts = read_mounts();
 	assert_int_equal(o.code, code);
 	assert_null(strstr(mounts, " " AREA "/outside "));
@@ -593,15 +574,15 @@ static void test_targets_stay_inside(void **state)
 	assert_int_equal(symlink("/outside", AREA "/a/absolute"), 0);
 	assert_int_equal(symlink("../outside", AREA "/a/dots"), 0);
 	assert_int_equal(symlink(AREA "/outside", AREA "/a/far"), 0);
-	try_escape("../outside", no_preparation, CODE_OK);
-	try_escape("/../../outside", no_preparation, CODE_OK);
-	try_escape("absolute", no_preparation, CODE_OK);
-	try_escape("dots", no_preparation, CODE_OK);
-	try_escape("far", no_preparation, CODE_NOT_FOUND);
-	try_escape("../outside", without_openat2, CODE_INVALID_ARGUMENT);
-	try_escape("absolute", without_openat2, CODE_INVALID_ARGUMENT);
-	try_escape("dots/x", without_openat2, CODE_INVALID_ARGUMENT);
-	try_escape("./outside//", without_openat2, CODE_OK);
+	try_escape("../outside", NULL, CODE_OK);
+	try_escape("/../../outside", NULL, CODE_OK);
+	try_escape("absolute", NULL, CODE_OK);
+	try_escape("dots", NULL, CODE_OK);
+	try_escape("far", NULL, CODE_NOT_FOUND);
+	try_escape("../outside", "openat2", CODE_INVALID_ARGUMENT);
+	try_escape("absolute", "openat2", CODE_INVALID_ARGUMENT);
+	try_escape("dots/x", "openat2", CODE_INVALID_ARGUMENT);
+	try_escape("./outside//", "openat2", CODE_OK);
 }
 
 static void test_rootfs_that_is_a_link_is_refused(void **state)
@@ -611,7 +592,7 @@ static void test_rootfs_that_is_a_link_is_refused(void **state)
 	(void)state;
 	assert_int_equal(symlink("a", ROOTFS), 0);
 	list_add(&l, "tmpfs", "tmpfs", NULL, "");
-	assert_failed(run_verb("mount", ROOTFS, &l, no_preparation), CODE_INVALID_ARGUMENT,
+	assert_failed(run_verb("mount", ROOTFS, &l, NULL), CODE_INVALID_ARGUMENT,
 		"mount tmpfs on " ROOTFS ": target: Not a directory");
 	list_clear(&l);
 }
@@ -624,14 +605,31 @@ static void test_rootfs_behind_a_link(void **state)
 	(void)state;
 	assert_int_equal(symlink("b", AREA "/link"), 0);
 	list_add(&l, "tmpfs", "tmpfs", NULL, "");
-	assert_ok(run_verb("mount", AREA "/link/rootfs/", &l, no_preparation));
-	assert_ok(run_verb("unmount", AREA "/link/rootfs", NULL, no_preparation));
+	assert_ok(run_verb("mount", AREA "/link/rootfs/", &l, NULL));
+	assert_ok(run_verb("unmount", AREA "/link/rootfs", NULL, NULL));
 	list_clear(&l);
 }
 
 #define test(f) cmocka_unit_test_setup_teardown(f, area_make, area_remove)
 
-int main(void)
+/* Makes a system call fail as an old kernel does, in this process. */
+static void forbid(const char *name)
+{
+	unsigned nr = strcmp(name, "openat2") == 0 ? SYS_openat2 : SYS_fsopen;
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof(code) / sizeof(*code), code };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+		_exit(99);
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest mounting[] = {
 		test(test_bind_and_back),
@@ -654,9 +652,14 @@ int main(void)
 		test(test_rootfs_behind_a_link),
 	};
 
-	/* a /tmp of our own: two runs at once share no folder, and none is left on the host */
-	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-		mount("tmp", "/tmp", "tmpfs", 0, NULL) < 0) {
+	if (argc > 1) {
+		if (argc > 3)
+			forbid(argv[3]);
+		return mount_verb(2, argv + 1);
+	}
+	/* a folder of our own: two runs at once share no folder, and none is left on the host */
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", "", MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount("media", "/media", "tmpfs", 0, NULL) < 0) {
 		perror("a mount namespace of our own");
 		return 1;
 	}

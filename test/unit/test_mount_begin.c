@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Mounting from the loop: children are spawned, watched and judged. This program is its own
+ * child, as the shim is. A rootfs named "hang" makes the child mount and then wait for ever, one
+ * named "crash" makes it mount and end without a word. Needs root.
+ */
+#include "shim/mount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <event2/event.h>
+
+#include "common/buf.h"
+#include "common/cleanup.h"
+#include "common/fd.h"
+#include "shim/mount_spec.h"
+#include "shim/mount_table.h"
+#include "shim/mount_verb.h"
+#include "shim/reaper.h"
+#include "shim/shim.h"
+
+#define AREA "/media/area"
+
+struct fixture {
+	struct shim shim;
+	int signal_fd, n_fds;
+	struct event *signal_event, *patience;
+	int n_done;
+	struct error err;
+	char *mounts;
+};
+
+static void on_child(evutil_socket_t fd, short what, void *userdata)
+{
+	struct fixture *f = userdata;
+	struct signalfd_siginfo info;
+
+	(void)what;
+	assert_int_equal(read(fd, &info, sizeof(info)), sizeof(info));
+	reaper_dispatch(f->shim.reaper);
+}
+
+static void on_patience(evutil_socket_t fd, short what, void *userdata)
+{
+	(void)fd;
+	(void)what;
+	(void)userdata;
+	fail_msg("done was not told in 20 s");
+}
+
+static char *read_mounts(void)
+{
+	struct buf b = BUF_INIT;
+
+	assert_int_equal(fd_read_file(AT_FDCWD, "/proc/self/mountinfo", &b, 16u << 20), 0);
+	assert_int_equal(buf_append(&b, "", 1), 0);
+	return (char *)b.data;
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct timeval tv = { 20, 0 };
+	sigset_t child;
+
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child, NULL);
+	f->n_fds = fd_count();
+	f->shim.base = event_base_new();
+	f->signal_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+	f->signal_event = event_new(f->shim.base, f->signal_fd, EV_READ | EV_PERSIST, on_child, f);
+	f->patience = evtimer_new(f->shim.base, on_patience, f);
+	event_add(f->signal_event, NULL);
+	event_add(f->patience, &tv);
+	f->mounts = read_mounts();
+	*state = f;
+	return reaper_new(&f->shim.reaper) < 0 ? -1 : 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *after = read_mounts();
+	int r = strcmp(f->mounts, after) == 0 ? 0 : -1;
+
+	event_free(f->signal_event);
+	event_free(f->patience);
+	event_base_free(f->shim.base);
+	close(f->signal_fd);
+	if (fd_count() != f->n_fds || reaper_n_strays(f->shim.reaper) != 0)
+		r = -1;
+	reaper_free(f->shim.reaper);
+	error_clear(&f->err);
+	free(f->mounts);
+	free(f);
+	return r;
+}
+
+static void on_done(const struct error *err, void *userdata)
+{
+	struct fixture *f = userdata;
+
+	f->n_done++;
+	error_set(&f->err, err->code, "%s", error_message(err));
+	event_base_loopbreak(f->shim.base);
+}
+
+static void wait_done(struct fixture *f)
+{
+	assert_int_equal(f->n_done, 0); /* never from within begin */
+	event_base_dispatch(f->shim.base);
+	assert_int_equal(f->n_done, 1);
+	f->n_done = 0;
+}
+
+static void assert_done(struct fixture *f, int code, const char *sentence)
+{
+	wait_done(f);
+	if (f->err.code != CODE_OK || code != CODE_OK)
+		assert_string_equal(error_message(&f->err), sentence);
+	assert_int_equal(f->err.code, code);
+}
+
+/* One mount; everything is copied by mount_begin(), so nothing of it outlives this. */
+static int begin_one(struct fixture *f, const char *rootfs, const char *type, const char *option,
+	struct error *err)
+{
+	struct mount_spec m = { (char *)type, (char *)"none", NULL, ARGV_INIT };
+	char *copy = strdup(rootfs);
+	int r;
+
+	assert_int_equal(argv_add(&m.options, option), 0);
+	r = mount_begin(&f->shim, &m, 1, copy, on_done, f, err);
+	argv_deinit(&m.options);
+	free(copy);
+	return r;
+}
+
+static void mount_one(struct fixture *f, const char *rootfs)
+{
+	_cleanup_error_ struct error err = ERROR_INIT;
+
+	if (begin_one(f, rootfs, "tmpfs", "size=1m", &err) != 0)
+		fail_msg("%s", error_message(&err));
+}
+
+static size_t mounts_at(const char *path)
+{
+	_cleanup_mount_table_ struct mount_table t = MOUNT_TABLE_INIT;
+
+	assert_int_equal(mount_table_read(path, &t), 0);
+	return t.n;
+}
+
+static void test_there_and_back(void **state)
+{
+	struct fixture *f = *state;
+
+	mount_one(f, AREA "/good");
+	assert_done(f, CODE_OK, NULL);
+	assert_int_equal(mounts_at(AREA "/good"), 1);
+	assert_int_equal(unmount_begin(&f->shim, AREA "/good", on_done, f, NULL), 0);
+	assert_done(f, CODE_OK, NULL);
+	assert_int_equal(unmount_begin(&f->shim, AREA "/good", on_done, f, NULL), 0);
+	assert_done(f, CODE_OK, NULL);
+}
+
+static void test_failure_is_told(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(begin_one(f, AREA "/bad", "nosuchfs", "x", NULL), 0);
+	assert_done(f, CODE_INTERNAL, "mount nosuchfs on " AREA "/bad: No such device");
+	assert_int_equal(unmount_begin(&f->shim, "relative", on_done, f, NULL), 0);
+	assert_done(f, CODE_INVALID_ARGUMENT, "unmount relative: Invalid argument");
+}
+
+static void test_refusal_begins_nothing(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_error_ struct error err = ERROR_INIT;
+
+	assert_int_equal(begin_one(f, AREA "/bad", "ext4", "loop", &err), CODE_INVALID_ARGUMENT);
+	assert_string_equal(error_message(&err),
+		"mount ext4 on " AREA "/bad: option \"loop\" is not supported");
+	event_base_loop(f->shim.base, EVLOOP_NONBLOCK);
+	assert_int_equal(f->n_done, 0);
+}
+
+/* Past what a pipe holds: the list reaches the child whole. */
+static void test_long_list(void **state)
+{
+	struct fixture *f = *state;
+	struct mount_spec m[300];
+	char option[1000] = "";
+
+	memset(option, 'x', sizeof(option) - 1);
+	for (int i = 0; i < 300; i++) {
+		m[i] = (struct mount_spec){ (char *)(i < 299 ? "tmpfs" : "nosuchfs"),
+			(char *)"none", NULL, ARGV_INIT };
+		assert_int_equal(argv_add(&m[i].options, i < 299 ? "size=1m" : option), 0);
+		assert_int_equal(argv_add(&m[i].options, "nosuid"), 0);
+	}
+	for (int i = 0; i < 299; i++)
+		for (int n = 0; n < 40; n++)
+			assert_int_equal(argv_add(&m[i].options, "nodev"), 0);
+	assert_int_equal(mount_begin(&f->shim, m, 300, AREA "/long", on_done, f, NULL), 0);
+	assert_done(f, CODE_INTERNAL, "mount nosuchfs on " AREA "/long: No such device");
+	for (int i = 0; i < 300; i++)
+		argv_deinit(&m[i].options);
+}
+
+static void test_crash_is_undone(void **state)
+{
+	struct fixture *f = *state;
+
+	mount_one(f, AREA "/crash");
+	assert_done(f, CODE_INTERNAL, "mount on " AREA "/crash: its process ended with status 3");
+	assert_int_equal(mounts_at(AREA "/crash"), 0);
+}
+
+static pid_t only_child(void)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	assert_int_equal(fd_read_file(AT_FDCWD, path, &b, 4096), 0);
+	assert_int_equal(buf_append(&b, "", 1), 0);
+	return (pid_t)atoi((const char *)buf_head(&b));
+}
+
+/* Killed while it hangs, as at its deadline: what it had mounted is gone before done is told. */
+static void test_killed_is_undone(void **state)
+{
+	struct fixture *f = *state;
+
+	mount_one(f, AREA "/hang");
+	while (mounts_at(AREA "/hang") == 0)
+		event_base_loop(f->shim.base, EVLOOP_NONBLOCK);
+	assert_int_equal(kill(only_child(), SIGKILL), 0);
+	assert_done(f, CODE_INTERNAL, "mount on " AREA "/hang: its process ended with signal 9");
+	assert_int_equal(mounts_at(AREA "/hang"), 0);
+}
+
+static int child(int argc, char **argv)
+{
+	const char *name = strrchr(argv[1], '/');
+	bool hangs = name && strcmp(name, "/hang") == 0;
+	bool crashes = name && strcmp(name, "/crash") == 0;
+
+	if (strcmp(argv[0], "mount") == 0 && (hangs || crashes)) {
+		int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+		dup2(null_fd, MOUNT_ANSWER_FD);
+		mount_verb(argc, argv);
+		while (hangs)
+			pause();
+		return 3;
+	}
+	return mount_verb(argc, argv);
+}
+
+#define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		test(test_there_and_back),
+		test(test_failure_is_told),
+		test(test_refusal_begins_nothing),
+		test(test_long_list),
+		test(test_crash_is_undone),
+		test(test_killed_is_undone),
+	};
+
+	if (argc == 3)
+		return child(argc - 1, argv + 1);
+	if (syscall(SYS_pidfd_open, getpid(), 0) < 0 && errno == ENOSYS) {
+		printf("1..0 # SKIP no pidfd_open(2) here: an old valgrind\n");
+		return 0;
+	}
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", "", MS_REC | MS_PRIVATE, NULL) < 0 ||
+		mount("media", "/media", "tmpfs", 0, NULL) < 0 || mkdir(AREA, 0700) < 0) {
+		perror("a mount namespace of our own");
+		return 1;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
