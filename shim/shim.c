@@ -144,7 +144,7 @@ static void stop_container(struct shim *shim)
 		return;
 	shim->stop_is_sent = true;
 	arm(shim->stop_timer, STOP_GRACE_MS);
-	process_kill(c->init, (uint32_t)c->stop_signal, false, ignore_result, NULL);
+	process_kill(c->init, (uint32_t)bundle_stop_signal(&c->bundle), false, ignore_result, NULL);
 }
 
 static void go_on_stopping(struct shim *shim)
