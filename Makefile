@@ -110,7 +110,7 @@ $(BIN)/cleat: $(O)/supervisor/cli/main.o $(O)/libcli.a $(O)/libcommon.a $(O)/lib
 UNIT := $(patsubst test/unit/%.c,$(O)/test/unit/%,$(wildcard test/unit/test_*.c))
 .PRECIOUS: $(O)/test/unit/%.o
 
-$(O)/test/unit/%: $(O)/test/unit/%.o $(O)/libcli.a $(O)/libshim.a $(O)/libcommon.a $(O)/libproto.a
+$(O)/test/unit/%: $(O)/test/unit/%.o $(O)/libshim.a $(O)/libcommon.a $(O)/libproto.a
 	$(CC) $(LDFLAGS_ALL) -pie $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
 .PHONY: unit-build
@@ -119,7 +119,7 @@ unit-build: $(UNIT)
 # --- what people call: demo, check and its stricter kin (SUITES=... picks, STRICT=1 refuses skips) ---
 # valgrind follows the children of a test only into our own programs: a runtime's are not ours.
 SUITES   ?=
-VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,indirect,possible \
+VALGRIND := valgrind -q --log-file=\$$TEST_REPORTS.%p --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,indirect,possible \
 	--errors-for-leak-kinds=definite,indirect,possible --num-callers=30
 
 .PHONY: demo check check-build asan-check valgrind-check soak bench
@@ -139,6 +139,21 @@ asan-check:
 valgrind-check:
 	$(MAKE) VARIANT=debug unit-build test-tools
 	VARIANT=debug STRICT=$(STRICT) TEST_SLOWER=10 TEST_WRAP="$(VALGRIND)" test/run $(or $(SUITES),unit)
+
+.PHONY: fmt fmt-check analyze
+fmt:
+	scripts/format
+fmt-check:
+	scripts/format check
+analyze: $(PB_SRC)
+	scripts/analyze
+
+# The programs find cleat-shim beside themselves; containerd finds its shim on the PATH by name.
+.PHONY: install
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 0755 $(BIN)/cleat $(BIN)/cleat-shim $(DESTDIR)$(PREFIX)/bin/
+	ln -sf cleat-shim $(DESTDIR)$(PREFIX)/bin/containerd-shim-cleat-v2
 
 soak: check-build
 	test/soak/run
