@@ -165,9 +165,9 @@ static int read_options(const Google__Protobuf__Any *options, const char *ns,
 	ProtobufCMessage *message;
 	int r;
 
+	arena_init(&arena, room, sizeof(room), ARENA_LIMIT);
 	if (!type)
 		return unknown_type(options->type_url, err);
-	arena_init(&arena, room, sizeof(room), ARENA_LIMIT);
 	message = protobuf_c_message_unpack(
 		type->descriptor, &arena.allocator, options->value.len, options->value.data);
 	if (!message)
