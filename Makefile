@@ -110,7 +110,7 @@ $(BIN)/cleat: $(O)/supervisor/cli/main.o $(O)/libcli.a $(O)/libcommon.a $(O)/lib
 UNIT := $(patsubst test/unit/%.c,$(O)/test/unit/%,$(wildcard test/unit/test_*.c))
 .PRECIOUS: $(O)/test/unit/%.o
 
-$(O)/test/unit/%: $(O)/test/unit/%.o $(O)/libshim.a $(O)/libcommon.a $(O)/libproto.a
+$(O)/test/unit/%: $(O)/test/unit/%.o $(O)/libcli.a $(O)/libshim.a $(O)/libcommon.a $(O)/libproto.a
 	$(CC) $(LDFLAGS_ALL) -pie $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
 
 .PHONY: unit-build

@@ -189,6 +189,7 @@ static void on_launched(struct operation *op, bool ok)
 	publish(op);
 	if (container_is_current(shim, c))
 		container_announce(c);
+	shim_container_changed(shim); /* it may have been told to end meanwhile */
 }
 
 static void on_mounted(const struct error *err, void *userdata)

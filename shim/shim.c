@@ -139,6 +139,7 @@ static void stop_dispatch(evutil_socket_t fd, short what, void *userdata)
 static void stop_container(struct shim *shim)
 {
 	struct container *c = shim->container;
+	int signal = c->stop_signal;
 
 	if (shim->stop_is_sent || container_status(c) == PROCESS_DELETED)
 		return;

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From argv to a command and back to an exit status. The only place that prints errors. Never
+ * talks to a shim. Subtle: a socket of cleatd that answers is an error, never passed over, since
+ * two owners of one folder would each think that they are alone.
+ */
+#include "supervisor/cli/cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/fd.h"
+#include "common/ids.h"
+#include "common/limits.h"
+#include "common/log.h"
+#include "common/state_dir.h"
+#include "common/text.h"
+#include "supervisor/cli/help.h"
+
+#define ERROR_TEXT_MAX 4096u
+
+const struct option global_options[] = {
+	OPTION_VALUE(0, "shim", "SOCKET", struct globals, shim, "talk to this one shim"),
+	OPTION_VALUE(
+		0, "socket", "SOCKET", struct globals, socket, "talk to cleatd on this socket"),
+	OPTION_VALUE(0, "root", "DIR", struct globals, root, "cleat's own folder [/run/cleat]"),
+	OPTION_VALUE('n', "namespace", "NS", struct globals, ns, "namespace of ids [default]"),
+	OPTION_VALUE(0, "runtime", "NAME", struct globals, runtime,
+		"runc, crun, runsc or an absolute path [runc]"),
+	OPTION_MANY(0, "runtime-opt", "NAME=VALUE", struct globals, runtime_options,
+		"a global option of the runtime; may be repeated"),
+	OPTION_VALUE(0, "deadline", "SECONDS", struct globals, deadline,
+		"for each call of the runtime [60]"),
+	OPTION_VALUE(0, "format", "FORMAT", struct globals, format, "table or json [table]"),
+	OPTION_FLAG(0, "json", struct globals, json, "short for --format json"),
+	OPTION_FLAG(0, "debug", struct globals, debug, "log what is done, here and in new shims"),
+	OPTION_FLAG('h', "help", struct globals, help, "show help"),
+	OPTION_FLAG('v', "version", struct globals, version, "show the version"),
+	OPTION_END,
+};
+
+static void print_error(const struct error *err)
+{
+	const char *message = error_message(err);
+	_cleanup_free_ char *clean = text_clean(message, strlen(message), ERROR_TEXT_MAX);
+
+	fprintf(stderr, "cleat: %s\n", clean ? clean : code_name(err->code));
+}
+
+int cli_wrap_container(struct error *err, const char *id)
+{
+	const char *m = error_message(err);
+	size_t n = strlen(id);
+
+	if (!*id || (strncmp(m, "container ", 10) == 0 && strncmp(m + 10, id, n) == 0 &&
+			    strchr(": ", m[10 + n])))
+		return err->code;
+	return error_wrap(err, "container %s", id);
+}
+
+void cli_complain(const char *id, const struct error *err)
+{
+	_cleanup_error_ struct error copy = ERROR_INIT;
+
+	error_set(&copy, err->code, "%s", error_message(err));
+	cli_wrap_container(&copy, id);
+	print_error(&copy);
+}
+
+int cli_flush(struct error *err)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	return error_errno(err, errno ? -errno : -EIO, "standard output");
+}
+
+/* Descriptors that we open must not become somebody's standard streams. */
+static void open_standard_streams(void)
+{
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			_exit(STATUS_OWN_FAILURE);
+}
+
+/* 0: nobody listens there. Otherwise CODE_UNAVAILABLE, or what stands in the way. */
+static int refuse_cleatd(const char *path, struct error *err)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	_cleanup_close_ int fd = -1;
+
+	if (strlen(path) >= sizeof(sa.sun_path))
+		return access(path, F_OK) < 0 ? 0
+					      : error_set(err, CODE_INVALID_ARGUMENT,
+							"%s: too long for a socket's path", path);
+	strcpy(sa.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return error_errno(err, -errno, "socket");
+	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 || errno == EAGAIN)
+		return error_set(err, CODE_UNAVAILABLE,
+			"cleatd answers on %s, and this cleat cannot speak to it", path);
+	if (errno == ENOENT || errno == ECONNREFUSED)
+		return 0;
+	return error_errno(err, -errno, "%s", path);
+}
+
+static int set_root(struct cli *cli, struct error *err)
+{
+	if (cli->g.root && cli->g.root[0] == '/') {
+		cli->root = cli->g.root;
+		return 0;
+	}
+	if (cli->g.root) {
+		char cwd[PATH_MAX];
+
+		if (!getcwd(cwd, sizeof(cwd)))
+			return error_errno(err, -errno, "working directory");
+		if (!*cli->g.root)
+			return error_set(err, CODE_INVALID_ARGUMENT, "--root must not be empty");
+		if (asprintf(&cli->root_owned, "%s/%s", cwd, cli->g.root) < 0)
+			return error_errno(err, -ENOMEM, "--root");
+	} else {
+		cli->root_owned = state_default_root();
+		if (!cli->root_owned)
+			return error_set(err, CODE_FAILED_PRECONDITION,
+				"no folder to work in: XDG_RUNTIME_DIR is not set, and neither is --root");
+	}
+	cli->root = cli->root_owned;
+	return 0;
+}
+
+static int set_deadline(struct cli *cli, struct error *err)
+{
+	const char *text = cli->g.deadline;
+	char *end;
+	double seconds;
+
+	if (!text)
+		return 0;
+	errno = 0;
+	seconds = strtod(text, &end);
+	if (end == text || *end || errno || !(seconds >= 0.001) || seconds > 86400)
+		return error_set(err, CODE_INVALID_ARGUMENT,
+			"--deadline \"%s\" must be a number of seconds, up to 86400", text);
+	cli->deadline_ms = (uint32_t)(seconds * 1000);
+	return 0;
+}
+
+static int check_globals(struct cli *cli, struct error *err)
+{
+	const char *format = cli->g.format;
+
+	if (format && strcmp(format, "json") != 0 && strcmp(format, "table") != 0)
+		return error_set(err, CODE_INVALID_ARGUMENT,
+			"--format \"%s\" is neither table nor json", format);
+	if (format && strcmp(format, "json") == 0)
+		cli->g.json = true;
+	cli->ns = cli->g.ns ? cli->g.ns : "default";
+	if (cli->g.debug)
+		log_init(LOG_LEVEL_DEBUG, STDERR_FILENO);
+	if (id_check(cli->ns, "namespace", err) != 0)
+		return err->code;
+	return set_deadline(cli, err);
+}
+
+/* Settles how shims are reached. */
+static int set_via(struct cli *cli, struct error *err)
+{
+	_cleanup_free_ char *path = NULL;
+	int r;
+
+	if (cli->g.socket && cli->g.shim)
+		return error_set(
+			err, CODE_INVALID_ARGUMENT, "--socket and --shim exclude each other");
+	r = set_root(cli, err);
+	if (r != 0)
+		return r;
+	if (cli->g.shim) {
+		cli->via = VIA_SHIM;
+		return 0;
+	}
+	if (cli->g.socket) {
+		r = refuse_cleatd(cli->g.socket, err);
+		return r != 0 ? r
+			      : error_set(err, CODE_UNAVAILABLE, "no cleatd answers on %s",
+					cli->g.socket);
+	}
+	if (asprintf(&path, "%s/cleatd.sock", cli->root) < 0)
+		return error_errno(err, -ENOMEM, "%s", cli->root);
+	return refuse_cleatd(path, err);
+}
+
+/* A mistake on the command line: the sentence, and where to look. */
+static int usage_error(const struct command *command, struct error *err)
+{
+	_cleanup_free_ char *said = strdup(error_message(err));
+
+	return error_set(err, CODE_INVALID_ARGUMENT, "%s%s%s; see `cleat%s%s --help`",
+		command ? command->name : "", command ? ": " : "", said ? said : "",
+		command ? " " : "", command ? command->name : "");
+}
+
+static int check_arguments(const struct command *command, int argc, struct error *err)
+{
+	if (argc >= command->n_min && (command->n_max < 0 || argc <= command->n_max))
+		return 0;
+	error_set(err, CODE_INVALID_ARGUMENT, "%s arguments; usage: cleat %s %s",
+		argc < command->n_min ? "too few" : "too many", command->name, command->usage);
+	return usage_error(command, err);
+}
+
+static int run_sub(struct cli *cli, int argc, char **argv, struct error *err);
+
+static int run_command(struct cli *cli, int argc, char **argv, struct error *err)
+{
+	const struct command *command = cli->command;
+	_cleanup_free_ void *options = calloc(1, command->options_size + 1);
+	struct option_set sets[] = { { command->options, options }, { global_options, &cli->g } };
+	int n, r;
+
+	if (!options)
+		return error_errno(err, -ENOMEM, "%s", command->name);
+	r = options_parse(sets, 2, argc, argv, &n, err);
+	if (r != 0) {
+		r = usage_error(command, err);
+	} else if (cli->g.help) {
+		help_command(command);
+		r = cli_flush(err);
+	} else {
+		r = check_arguments(command, argc - n, err);
+		if (r == 0 && command->subs)
+			return run_sub(cli, argc - n, argv + n, err);
+		if (r == 0)
+			r = check_globals(cli, err);
+		if (r == 0 && !command->alone)
+			r = set_via(cli, err);
+		if (r == 0)
+			r = command->run(cli, options, argc - n, argv + n, err);
+	}
+	options_free(command->options, options);
+	return r;
+}
+
+static int run_sub(struct cli *cli, int argc, char **argv, struct error *err)
+{
+	for (const struct command *const *c = cli->command->subs; *c; c++) {
+		if (strcmp(strrchr((*c)->name, ' ') + 1, argv[0]) != 0)
+			continue;
+		cli->command = *c;
+		return run_command(cli, argc - 1, argv + 1, err);
+	}
+	error_set(err, CODE_INVALID_ARGUMENT, "unknown command \"%s\"", argv[0]);
+	return usage_error(cli->command, err);
+}
+
+static int run_cli(struct cli *cli, int argc, char **argv, struct error *err)
+{
+	struct option_set sets[] = { { global_options, &cli->g } };
+	int n;
+
+	if (options_parse(sets, 1, argc, argv, &n, err) != 0)
+		return usage_error(NULL, err);
+	if (cli->g.version) {
+		printf("cleat " CLEAT_VERSION "\n");
+		return cli_flush(err);
+	}
+	if (n == argc) {
+		if (!cli->g.help)
+			return error_set(
+				err, CODE_INVALID_ARGUMENT, "no command; see `cleat --help`");
+		help_all();
+		return cli_flush(err);
+	}
+	cli->command = command_find(argv[n]);
+	if (!cli->command)
+		return error_set(err, CODE_INVALID_ARGUMENT,
+			"unknown command \"%s\"; see `cleat --help`", argv[n]);
+	return run_command(cli, argc - n - 1, argv + n + 1, err);
+}
+
+int cli_main(int argc, char **argv)
+{
+	_cleanup_error_ struct error err = ERROR_INIT;
+	struct cli cli = { .failure = STATUS_OWN_FAILURE };
+	int r;
+
+	open_standard_streams();
+	log_init(LOG_LEVEL_WARNING, STDERR_FILENO);
+	r = run_cli(&cli, argc - 1, argv + 1, &err);
+	if (r < 0)
+		error_errno(&err, r, "%s", cli.command ? cli.command->name : "unexpected");
+	if (r != 0)
+		print_error(&err);
+	options_free(global_options, &cli.g);
+	free(cli.root_owned);
+	return r != 0 ? cli.failure : cli.status;
+}

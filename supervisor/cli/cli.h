@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The command line as a whole: global options, the table of commands, how a command is run, and
+ * what this program exits with.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/argv.h"
+#include "common/error.h"
+#include "supervisor/cli/options.h"
+
+/* What cleat exits with on failures that are its own; 126 and 127 as a shell has them. */
+enum {
+	STATUS_OWN_FAILURE = 125,
+	STATUS_CANNOT_EXECUTE = 126,
+	STATUS_NOT_FOUND = 127,
+	STATUS_SIGNAL = 128, /* plus the signal */
+};
+
+/* How this invocation reaches shims. */
+enum via {
+	VIA_DIRECT, /* through the folders under the root */
+	VIA_SHIM,   /* one shim's socket, named with --shim */
+};
+
+struct globals {
+	const char *socket, *shim, *root, *ns, *runtime, *format, *deadline;
+	struct argv runtime_options;
+	bool json, debug, help, version;
+};
+
+struct cli {
+	struct globals g;
+	enum via via;
+	const char *root, *ns;
+	char *root_owned;
+	const struct command *command;
+	uint32_t deadline_ms; /* of a runtime call; 0: the default */
+	int status;	      /* what a command that succeeds exits with: 0, or its process's */
+	int failure;	      /* what one that fails exits with */
+};
+
+enum command_group {
+	GROUP_LIFE,
+	GROUP_INSIDE,
+	GROUP_LOOK,
+	GROUP_KEEP,
+	_GROUP_MAX,
+};
+
+struct command {
+	const char *name, *alias;
+	enum command_group group;
+	const char *usage; /* what follows the name: "[OPTIONS] ID [SIGNAL]" */
+	const char *brief; /* one line for the list of commands */
+	const char *more;  /* what else its --help says, wrapped at 80 columns; may be NULL */
+	const struct option *options; /* may be NULL */
+	size_t options_size;	      /* of the struct that they fill */
+	int n_min, n_max;	      /* arguments; n_max -1: any number */
+	bool alone;		      /* needs neither root nor socket */
+	/* or: what the first argument picks, by the last word of its name; ends with NULL */
+	const struct command *const *subs;
+	/*
+	 * options: that struct, filled. argv has argc arguments and ends with NULL. 0 (then
+	 * cli->status is exited with), or a code (err is printed, cli->failure exited with).
+	 */
+	int (*run)(struct cli *cli, const void *options, int argc, char **argv, struct error *err);
+};
+
+/* Every command, in the order of the help; ends with NULL. */
+extern const struct command *const commands[];
+
+/* By name or alias; NULL if there is none. */
+const struct command *command_find(const char *name);
+
+/* The options that every command has. */
+extern const struct option global_options[];
+
+/* The whole program: what main() returns. */
+int cli_main(int argc, char **argv);
+
+/* Puts "container ID: " before err's sentence, once. Returns err's code. */
+int cli_wrap_container(struct error *err, const char *id);
+
+/* Prints an error that does not change what the program exits with. */
+void cli_complain(const char *id, const struct error *err);
+
+/* The whole of stdout is written: 0, or a code that names stdout. */
+int cli_flush(struct error *err);

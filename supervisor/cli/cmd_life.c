@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `run`, `create`, `start`. The work is in creation.c and session.c. Subtle: a container that was
+ * made and cannot be started is removed again by `run`, which nobody could start it after, and
+ * stays with `start`, whose caller may.
+ */
+#include "supervisor/cli/commands.h"
+
+#include <signal.h>
+
+#include "supervisor/cli/cli.h"
+#include "supervisor/cli/creation.h"
+#include "supervisor/cli/session.h"
+#include "supervisor/cli/task.h"
+
+#define CREATE_OPTIONS                                                                             \
+	OPTION_VALUE('b', "bundle", "DIR", struct create_options, bundle,                          \
+		"folder with config.json [.]"),                                                    \
+		OPTION_FLAG('t', "tty", struct create_options, terminal,                           \
+			"with a terminal, whatever config.json says"),                             \
+		OPTION_VALUE(0, "pid-file", "FILE", struct create_options, pid_file,               \
+			"write the pid of its init there"),                                        \
+		OPTION_VALUE(0, "log", "URI", struct create_options, log,                          \
+			"where its output goes, such as file:///var/log/web"),                     \
+		OPTION_FLAG(0, "no-pivot", struct create_options, no_pivot,                        \
+			"do not pivot into the root filesystem"),                                  \
+		OPTION_FLAG(0, "no-new-keyring", struct create_options, no_new_keyring,            \
+			"do not make a session keyring")
+
+static const struct option create_option_table[] = { CREATE_OPTIONS, OPTION_END };
+
+static const struct option run_option_table[] = {
+	CREATE_OPTIONS,
+	OPTION_FLAG('d', "detach", struct create_options, detach, "return once it has started"),
+	OPTION_FLAG(0, "rm", struct create_options, remove, "delete it once it has ended"),
+	OPTION_END,
+};
+
+/* --- detached --- */
+
+static void set_streams(struct creation *c, const struct streams *s)
+{
+	c->request.stdin = (char *)s->stdin_uri;
+	c->request.stdout = (char *)s->stdout_uri;
+	c->request.stderr = (char *)s->stderr_uri;
+}
+
+/* Removes what was created and does not run; errors have been told already. */
+static void undo(struct cli *cli, struct target *t)
+{
+	_cleanup_error_ struct error ignored = ERROR_INIT;
+	struct task_exit exit;
+
+	if (task_kill(cli, t, "", SIGKILL, false, &ignored) == 0)
+		task_wait(t, "", ANSWER_MS, &exit, &ignored);
+	if (task_delete(cli, t, "", &ignored) == 0)
+		task_shutdown(t);
+}
+
+static int create(struct cli *cli, struct creation *c, struct error *err)
+{
+	struct target *t = &c->target;
+	struct streams streams;
+	uint32_t pid;
+	int r;
+
+	streams_detached(c->terminal, c->options->log, &streams);
+	set_streams(c, &streams);
+	r = task_create(cli, t, &c->request, &pid, err);
+	if (r != 0) {
+		cli->failure = failure_status(err);
+		task_shutdown(t);
+		return r;
+	}
+	r = pid_file_write(c->options->pid_file, pid, err);
+	if (r != 0)
+		undo(cli, t);
+	return r;
+}
+
+static int start(struct cli *cli, struct target *t, struct error *err)
+{
+	uint32_t pid;
+	int r = task_start(cli, t, "", &pid, err);
+
+	if (r != 0)
+		cli->failure = failure_status(err);
+	return r;
+}
+
+static int run_detached(struct cli *cli, const struct create_options *o, const char *id, bool run,
+	struct error *err)
+{
+	struct creation c;
+	int r;
+
+	if (o->remove && run)
+		return error_set(err, CODE_INVALID_ARGUMENT,
+			"--rm needs somebody who waits: it does not go with --detach");
+	r = creation_begin(cli, o, id, NULL, &c, err);
+	if (r == 0)
+		r = create(cli, &c, err);
+	if (r == 0 && run) {
+		r = start(cli, &c.target, err);
+		if (r != 0)
+			undo(cli, &c.target);
+	}
+	creation_end(&c);
+	return r;
+}
+
+/* --- in the foreground --- */
+
+static int run_session(struct session *s, struct creation *c, struct error *err)
+{
+	int r = streams_foreground(c->terminal, c->options->log, &s->streams, err);
+
+	if (r != 0)
+		return r;
+	s->target = &c->target;
+	s->is_init = true;
+	s->terminal = c->terminal;
+	s->remove = c->options->remove;
+	s->pid_file = c->options->pid_file;
+	set_streams(c, &s->streams);
+	return session_run(s, "Create", &c->request.base,
+		&containerd__task__v2__create_task_response__descriptor, err);
+}
+
+static int run_foreground(
+	struct cli *cli, const struct create_options *o, const char *id, struct error *err)
+{
+	struct session s;
+	struct creation c;
+	int r = session_init(&s, cli, err);
+
+	if (r != 0)
+		return r;
+	r = creation_begin(cli, o, id, s.base, &c, err);
+	if (r == 0)
+		r = run_session(&s, &c, err);
+	creation_end(&c);
+	session_deinit(&s);
+	return r;
+}
+
+/* --- commands --- */
+
+static int run_run(struct cli *cli, const void *options, int argc, char **argv, struct error *err)
+{
+	const struct create_options *o = options;
+
+	(void)argc;
+	if (o->detach)
+		return run_detached(cli, o, argv[0], true, err);
+	return run_foreground(cli, o, argv[0], err);
+}
+
+static int run_create(
+	struct cli *cli, const void *options, int argc, char **argv, struct error *err)
+{
+	(void)argc;
+	return run_detached(cli, options, argv[0], false, err);
+}
+
+static int run_start(struct cli *cli, const void *options, int argc, char **argv, struct error *err)
+{
+	struct target t;
+	int r = target_open_living(cli, argv[0], NULL, &t, err);
+
+	(void)options;
+	(void)argc;
+	if (r != 0)
+		return r;
+	r = start(cli, &t, err);
+	target_close(&t);
+	return r;
+}
+
+const struct command command_run = {
+	.name = "run",
+	.group = GROUP_LIFE,
+	.usage = "[OPTIONS] ID",
+	.brief = "Create a container, start it, and be it until it ends",
+	.more = "In the foreground its streams are the caller's own, signals are passed on, and the\n"
+		"exit status is its own. It has a terminal if config.json says so and stdin is one,\n"
+		"or with --tty. Without --rm it stays, stopped, until it is deleted.\n"
+		"Detached without --log its output is discarded.",
+	.options = run_option_table,
+	.options_size = sizeof(struct create_options),
+	.n_min = 1,
+	.n_max = 1,
+	.run = run_run,
+};
+
+const struct command command_create = {
+	.name = "create",
+	.group = GROUP_LIFE,
+	.usage = "[OPTIONS] ID",
+	.brief = "Create a container and leave its start to `cleat start`",
+	.more = "Without --log its output will be discarded.",
+	.options = create_option_table,
+	.options_size = sizeof(struct create_options),
+	.n_min = 1,
+	.n_max = 1,
+	.run = run_create,
+};
+
+const struct command command_start = {
+	.name = "start",
+	.group = GROUP_LIFE,
+	.usage = "ID",
+	.brief = "Start a container that was created",
+	.n_min = 1,
+	.n_max = 1,
+	.run = run_start,
+};

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of commands. The order is that of the help. */
+#include "supervisor/cli/commands.h"
+
+#include <string.h>
+
+#include "supervisor/cli/cli.h"
+
+const struct command *const commands[] = {
+	&command_run,
+	&command_create,
+	&command_start,
+	&command_kill,
+	&command_pause,
+	&command_resume,
+	&command_delete,
+	&command_exec,
+	&command_ps,
+	&command_list,
+	&command_state,
+	&command_events,
+	&command_wait,
+	&command_shim,
+	&command_version,
+	&command_help,
+	NULL,
+};
+
+const struct command *command_find(const char *name)
+{
+	for (const struct command *const *c = commands; *c; c++)
+		if (strcmp((*c)->name, name) == 0 ||
+			((*c)->alias && strcmp((*c)->alias, name) == 0))
+			return *c;
+	return NULL;
+}

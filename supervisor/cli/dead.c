@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Orphans. Writes nothing. Subtle: a recorded pid may belong to somebody else by now, so every
+ * process is found by pid and start time.
+ */
+#include "supervisor/cli/dead.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/ledger.h"
+#include "common/pidref.h"
+#include "common/runtime.h"
+#include "supervisor/cli/cli.h"
+#include "supervisor/cli/target.h"
+
+bool dead_exit(const struct state_dir *dir, const char *exec_id, pid_t pid, struct task_exit *ret)
+{
+	_cleanup_error_ struct error ignored = ERROR_INIT;
+	struct exit_entry *entries = NULL;
+	bool found = false;
+	size_t n = 0;
+
+	if (ledger_read(dir->fd, &entries, &n, &ignored) != 0)
+		return false;
+	for (size_t i = n; i-- > 0 && !found;) {
+		const struct exit_entry *e = &entries[i];
+
+		if (strcmp(e->exec_id, exec_id) != 0 || (pid && e->pid != pid))
+			continue;
+		*ret = (struct task_exit){ e->known, e->status, e->exited_at };
+		found = true;
+	}
+	exit_entries_free(entries, n);
+	return found;
+}
+
+static int read_record(struct target *t, struct container_record *ret, struct error *err)
+{
+	int r = container_record_read(&t->dir, ret, err);
+
+	if (r == CODE_NOT_FOUND)
+		return error_set(err, r, "container %s: does not exist", t->id);
+	return r == 0 ? 0 : cli_wrap_container(err, t->id);
+}
+
+/* 0, CODE_NOT_FOUND if it has gone or never was. */
+static int open_process(struct target *t, const struct container_record *record,
+	const char *exec_id, struct pidref *ret, struct error *err)
+{
+	pid_t pid = record->pid;
+	uint64_t start_time = record->start_time;
+	bool known = !*exec_id;
+	int r;
+
+	for (size_t i = 0; i < record->n_execs && !known; i++) {
+		if (strcmp(record->execs[i].exec_id, exec_id) != 0)
+			continue;
+		pid = record->execs[i].pid;
+		start_time = record->execs[i].start_time;
+		known = true;
+	}
+	if (!known)
+		return error_set(err, CODE_NOT_FOUND, "container %s: no exec %s", t->id, exec_id);
+	r = pid > 0 ? pidref_open_same(pid, start_time, ret) : -ESRCH;
+	if (r == -ESRCH)
+		return error_set(
+			err, CODE_NOT_FOUND, "container %s: process already finished", t->id);
+	return r < 0 ? error_errno(err, r, "container %s: process %d", t->id, pid) : 0;
+}
+
+/* --- through the runtime --- */
+
+static int make_runtime(
+	const struct container_record *record, struct runtime *ret, struct error *err)
+{
+	int r = runtime_init(
+		ret, record->runtime_kind, record->runtime, record->runtime_root, 0, err);
+
+	if (r != 0)
+		return r;
+	ret->systemd_cgroup = record->systemd_cgroup;
+	for (char **o = record->runtime_options; o && *o && r == 0; o++)
+		r = runtime_add_option(ret, *o, err);
+	return r;
+}
+
+static int run_runtime(struct target *t, struct runtime_request *request,
+	struct runtime_outcome *outcome, struct runtime *rt, struct error *err)
+{
+	_cleanup_(container_record_deinit) struct container_record record = { 0 };
+	int r = read_record(t, &record, err);
+
+	if (r != 0)
+		return r;
+	request->id = t->id;
+	r = make_runtime(&record, rt, err);
+	if (r == 0)
+		r = runtime_run(rt, request, outcome, err);
+	if (r == 0)
+		r = runtime_judge(rt, request->verb, outcome, NULL, err);
+	return r == 0 ? 0 : cli_wrap_container(err, t->id);
+}
+
+static int kill_all(struct target *t, int sig, struct error *err)
+{
+	_cleanup_(runtime_outcome_deinit) struct runtime_outcome outcome = RUNTIME_OUTCOME_INIT;
+	_cleanup_(runtime_deinit) struct runtime rt = RUNTIME_INIT;
+	struct runtime_request request = { .verb = RUNTIME_KILL, .signal = sig, .all = true };
+
+	return run_runtime(t, &request, &outcome, &rt, err);
+}
+
+int dead_pids(struct target *t, pid_t **ret, size_t *ret_n, struct error *err)
+{
+	_cleanup_(runtime_outcome_deinit) struct runtime_outcome outcome = RUNTIME_OUTCOME_INIT;
+	_cleanup_(runtime_deinit) struct runtime rt = RUNTIME_INIT;
+	struct runtime_request request = { .verb = RUNTIME_PS };
+	int r = run_runtime(t, &request, &outcome, &rt, err);
+
+	if (r == 0)
+		r = runtime_read_pids(&rt, &outcome.out, ret, ret_n, err);
+	return r;
+}
+
+/* --- the whole --- */
+
+int dead_kill(struct target *t, const char *exec_id, int sig, bool all, struct error *err)
+{
+	_cleanup_(container_record_deinit) struct container_record record = { 0 };
+	_cleanup_(pidref_close) struct pidref p = PIDREF_INIT;
+	int r;
+
+	if (all)
+		return kill_all(t, sig, err);
+	r = read_record(t, &record, err);
+	if (r == 0)
+		r = open_process(t, &record, exec_id, &p, err);
+	if (r != 0)
+		return r;
+	r = pidref_signal(&p, sig);
+	if (r == -ESRCH)
+		return error_set(
+			err, CODE_NOT_FOUND, "container %s: process already finished", t->id);
+	return r < 0 ? error_errno(err, r, "container %s: kill", t->id) : 0;
+}
+
+int dead_wait(struct target *t, const char *exec_id, struct task_exit *ret, struct error *err)
+{
+	_cleanup_(container_record_deinit) struct container_record record = { 0 };
+	_cleanup_(pidref_close) struct pidref p = PIDREF_INIT;
+	struct pollfd poll_fd = { .events = POLLIN };
+	int r;
+
+	*ret = (struct task_exit){ .known = false };
+	if (dead_exit(&t->dir, exec_id, 0, ret))
+		return 0;
+	r = read_record(t, &record, err);
+	if (r != 0)
+		return r;
+	r = open_process(t, &record, exec_id, &p, err);
+	if (r == CODE_NOT_FOUND && !*exec_id) {
+		error_clear(err);
+		return 0;
+	}
+	if (r != 0)
+		return r;
+	poll_fd.fd = p.fd;
+	while (poll(&poll_fd, 1, -1) < 0)
+		if (errno != EINTR)
+			return error_errno(err, -errno, "container %s: wait", t->id);
+	return 0;
+}

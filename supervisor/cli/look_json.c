@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Containers as JSON objects. Asks nobody: what it is given is what it tells. Subtle: an exit
+ * status that is not known is null, never a number.
+ */
+#include "supervisor/cli/look_json.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/bundle.h"
+#include "common/cleanup.h"
+#include "common/json.h"
+#include "common/pbtime.h"
+#include "common/pidref.h"
+#include "supervisor/cli/dead.h"
+#include "supervisor/cli/print.h"
+
+static void set(json_t *obj, const char *key, json_t *value_take)
+{
+	json_object_set_new(obj, key, value_take);
+}
+
+static void set_string(json_t *obj, const char *key, const char *s)
+{
+	set(obj, key, json_string(s ? s : ""));
+}
+
+static void set_exit(json_t *obj, bool exited, const struct task_exit *e)
+{
+	set(obj, "exit_status", exited && e->known ? json_integer(e->status) : json_null());
+	set(obj, "exited_at", exited ? print_moment(e->at) : json_null());
+}
+
+/* --- what the spec tells --- */
+
+/* root.path, from the bundle if it is relative. */
+static json_t *make_rootfs(const json_t *spec, const char *bundle)
+{
+	const char *path = json_get_string(json_object_get(spec, "root"), "path", "");
+
+	if (!*path || *path == '/')
+		return json_string(path);
+	return json_sprintf("%s/%s", bundle, path);
+}
+
+static void set_spec(json_t *obj, json_t *spec, const char *bundle)
+{
+	json_t *annotations = json_object_get(spec, "annotations");
+
+	set_string(obj, "ociVersion", json_get_string(spec, "ociVersion", ""));
+	set(obj, "rootfs", make_rootfs(spec, bundle));
+	if (json_is_object(annotations) && json_object_size(annotations) > 0)
+		json_object_set(obj, "annotations", annotations);
+}
+
+/* The one whose folder or socket it is, as runc has it. */
+static void set_owner(json_t *obj, const char *path)
+{
+	const struct passwd *user;
+	struct stat st;
+
+	if (stat(path, &st) < 0) {
+		set_string(obj, "owner", "");
+		return;
+	}
+	user = getpwuid(st.st_uid);
+	if (user)
+		set_string(obj, "owner", user->pw_name);
+	else
+		set(obj, "owner", json_sprintf("%u", st.st_uid));
+}
+
+/* --- from the shim --- */
+
+static json_t *make_stream(const char *uri, const Cleat__Shim__V1__StreamCounters *c)
+{
+	return json_pack("{s:s, s:I, s:I}", "uri", uri, "bytes_in",
+		(json_int_t)(c ? c->bytes_in : 0), "bytes_out", (json_int_t)(c ? c->bytes_out : 0));
+}
+
+static json_t *make_process(const Cleat__Shim__V1__ProcessRecord *p)
+{
+	const struct task_exit exit = {
+		.known = p->exit_known, .status = p->exit_status, .at = pbtime_get(p->exited_at)
+	};
+	json_t *obj = json_object();
+
+	set(obj, "exec_id", *p->exec_id ? json_string(p->exec_id) : json_null());
+	set(obj, "pid", json_integer(p->pid));
+	set_string(obj, "status", p->status);
+	set_exit(obj, p->exited_at || p->exit_known, &exit);
+	set(obj, "terminal", json_boolean(p->terminal));
+	set(obj, "stdin", make_stream(p->stdin_uri, p->stdin));
+	set(obj, "stdout", make_stream(p->stdout_uri, p->stdout));
+	set(obj, "stderr", make_stream(p->stderr_uri, p->stderr));
+	return obj;
+}
+
+static void set_info(json_t *obj, const Cleat__Shim__V1__InfoResponse *info)
+{
+	bool exited = strcmp(info->status, "stopped") == 0;
+	const struct task_exit exit = { .known = info->exit_known,
+		.status = info->exit_status,
+		.at = pbtime_get(info->exited_at) };
+	json_t *processes = json_array();
+
+	set_string(obj, "id", info->id);
+	set_string(obj, "namespace", info->namespace_);
+	set_string(obj, "status", info->status);
+	set(obj, "pid", json_integer(exited ? 0 : info->pid));
+	set_string(obj, "bundle", info->bundle);
+	set_string(obj, "runtime", info->runtime);
+	set(obj, "created", print_moment(pbtime_get(info->created_at)));
+	set_exit(obj, exited, &exit);
+	set(obj, "shim_pid", json_integer(info->shim_pid));
+	set_string(obj, "socket", info->socket);
+	set(obj, "terminal", json_boolean(info->terminal));
+	for (size_t i = 0; i < info->n_processes; i++)
+		json_array_append_new(processes, make_process(info->processes[i]));
+	set(obj, "processes", processes);
+}
+
+json_t *look_from_info(const Cleat__Shim__V1__InfoResponse *info, bool full)
+{
+	_cleanup_error_ struct error ignored = ERROR_INIT;
+	_cleanup_json_ json_t *spec = NULL;
+	json_t *obj;
+
+	if (!*info->status)
+		return NULL;
+	obj = json_object();
+	if (full) {
+		json_parse(info->spec.data, info->spec.len, "config.json", &spec, &ignored);
+		set_spec(obj, spec, info->bundle);
+		set_owner(obj, info->state_dir);
+	}
+	set_info(obj, info);
+	return obj;
+}
+
+/* --- from the files --- */
+
+static bool is_alive(pid_t pid, uint64_t start_time)
+{
+	_cleanup_(pidref_close) struct pidref p = PIDREF_INIT;
+	struct proc_stat st;
+
+	return pid > 0 && pidref_open_same(pid, start_time, &p) == 0 &&
+	       proc_stat_read(pid, &st) == 0 && st.state != 'Z';
+}
+
+static json_t *make_file_process(const struct state_dir *dir, const char *exec_id, pid_t pid,
+	uint64_t start_time, const char *status)
+{
+	struct task_exit exit = { 0 };
+	bool exited = pid > 0 && dead_exit(dir, exec_id, pid, &exit);
+	json_t *obj = json_object();
+
+	if (exited || (pid > 0 && !is_alive(pid, start_time)))
+		status = "stopped";
+	set(obj, "exec_id", *exec_id ? json_string(exec_id) : json_null());
+	set(obj, "pid", json_integer(pid));
+	set_string(obj, "status", status);
+	set_exit(obj, exited, &exit);
+	return obj;
+}
+
+static void set_record(
+	json_t *obj, const struct state_dir *dir, const struct container_record *r, bool orphaned)
+{
+	json_t *processes = json_array();
+	struct task_exit exit = { 0 };
+	bool exited = dead_exit(dir, "", 0, &exit);
+
+	set_string(obj, "id", dir->id);
+	set_string(obj, "namespace", dir->ns);
+	set_string(obj, "status", orphaned ? "orphaned" : r->status);
+	set(obj, "pid", json_integer(!exited && is_alive(r->pid, r->start_time) ? r->pid : 0));
+	set_string(obj, "bundle", r->bundle);
+	set_string(obj, "runtime", r->runtime);
+	set(obj, "created", print_moment(r->created));
+	set_exit(obj, exited, &exit);
+	set(obj, "terminal", json_boolean(r->terminal));
+	json_array_append_new(
+		processes, make_file_process(dir, "", r->pid, r->start_time, r->status));
+	for (size_t i = 0; i < r->n_execs; i++)
+		json_array_append_new(
+			processes, make_file_process(dir, r->execs[i].exec_id, r->execs[i].pid,
+					   r->execs[i].start_time, r->execs[i].status));
+	set(obj, "processes", processes);
+}
+
+static void set_shim(json_t *obj, const struct state_dir *dir, bool orphaned)
+{
+	_cleanup_error_ struct error ignored = ERROR_INIT;
+	_cleanup_(shim_record_deinit) struct shim_record shim = { 0 };
+
+	shim_record_read(dir, &shim, &ignored);
+	set(obj, "shim_pid", json_integer(orphaned ? 0 : shim.pid));
+	set_string(obj, "socket", shim.socket);
+}
+
+/* The config.json that the container was made from, if it is still there. */
+static void set_file_spec(json_t *obj, const struct container_record *r)
+{
+	_cleanup_error_ struct error ignored = ERROR_INIT;
+	struct bundle b = BUNDLE_INIT;
+
+	bundle_load(r->bundle, &b, &ignored);
+	set_spec(obj, b.config, r->bundle);
+	bundle_deinit(&b);
+}
+
+json_t *look_from_files(const struct state_dir *dir, bool orphaned, bool full)
+{
+	_cleanup_(container_record_deinit) struct container_record r = { 0 };
+	_cleanup_error_ struct error ignored = ERROR_INIT;
+	json_t *obj;
+
+	if (container_record_read(dir, &r, &ignored) != 0)
+		return NULL;
+	obj = json_object();
+	if (full) {
+		set_file_spec(obj, &r);
+		set_owner(obj, dir->path);
+	}
+	set_record(obj, dir, &r, orphaned);
+	set_shim(obj, dir, orphaned);
+	return obj;
+}

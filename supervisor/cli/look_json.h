@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The two sources of a container's looks, each to the same JSON object. */
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "common/state_dir.h"
+#include "monitor.pb-c.h"
+
+/*
+ * NULL: there is no container, or no memory. full: with what config.json tells, and the owner,
+ * which a list of a thousand has no use for.
+ */
+json_t *look_from_info(const Cleat__Shim__V1__InfoResponse *info, bool full);
+
+/* From state.json, shim.json and the ledger. orphaned: nobody holds the lock. */
+json_t *look_from_files(const struct state_dir *dir, bool orphaned, bool full);

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a session asks its shim, and what the answers mean for it. Never blocks. Subtle: Wait is
+ * sent before Start, in one go with the window's size: none of the three needs another's answer,
+ * and no exit can be missed in between.
+ */
+#include "supervisor/cli/session_private.h"
+
+#include <signal.h>
+
+#include "common/cleanup.h"
+#include "common/ttrpc_client.h"
+#include "google/protobuf/empty.pb-c.h"
+#include "monitor.pb-c.h"
+#include "supervisor/cli/cli.h"
+#include "supervisor/cli/creation.h"
+#include "supervisor/cli/target.h"
+#include "supervisor/cli/task.h"
+#include "task.pb-c.h"
+
+/* A call of the Task service; one that cannot be sent is answered here and now. */
+static void send_task(struct session *s, const char *method, const ProtobufCMessage *m,
+	const ProtobufCMessageDescriptor *response, int64_t timeout_ms, ttrpc_reply_fn on_reply)
+{
+	const struct ttrpc_request request = {
+		.service = TASK_SERVICE,
+		.method = method,
+		.message = m,
+		.response = response,
+		.timeout_ms = timeout_ms,
+	};
+	_cleanup_error_ struct error err = ERROR_INIT;
+	struct ttrpc_pending *pending;
+
+	if (ttrpc_client_begin(s->target->client, &request, 0, on_reply, s, &pending, &err) != 0)
+		on_reply((int)err.code, NULL, &err, s);
+}
+
+/* --- what needs no answer --- */
+
+static void on_ignored(
+	int code, const ProtobufCMessage *message, const struct error *err, void *userdata)
+{
+	(void)code;
+	(void)message;
+	(void)err;
+	(void)userdata;
+}
+
+void session_kill(struct session *s, int sig)
+{
+	Containerd__Task__V2__KillRequest m = CONTAINERD__TASK__V2__KILL_REQUEST__INIT;
+
+	m.id = s->target->id;
+	m.exec_id = (char *)s->exec_id;
+	m.signal = (uint32_t)sig;
+	send_task(s, "Kill", &m.base, &google__protobuf__empty__descriptor, task_call_ms(s->cli),
+		on_ignored);
+}
+
+void session_resize(struct session *s)
+{
+	Containerd__Task__V2__ResizePtyRequest m = CONTAINERD__TASK__V2__RESIZE_PTY_REQUEST__INIT;
+
+	if (!s->terminal || (s->phase != SESSION_STARTING && s->phase != SESSION_RUNNING))
+		return;
+	if (!terminal_size(&m.width, &m.height))
+		return;
+	m.id = s->target->id;
+	m.exec_id = (char *)s->exec_id;
+	send_task(s, "ResizePty", &m.base, &google__protobuf__empty__descriptor, ANSWER_MS,
+		on_ignored);
+}
+
+/* --- the end --- */
+
+static void on_shut_down(
+	int code, const ProtobufCMessage *message, const struct error *err, void *userdata)
+{
+	(void)code;
+	(void)message;
+	(void)err;
+	session_done(userdata);
+}
+
+void session_send_shutdown(struct session *s)
+{
+	Containerd__Task__V2__ShutdownRequest m = CONTAINERD__TASK__V2__SHUTDOWN_REQUEST__INIT;
+
+	s->is_shutting_down = true;
+	m.id = s->target->id;
+	send_task(s, "Shutdown", &m.base, &google__protobuf__empty__descriptor, ANSWER_MS,
+		on_shut_down);
+}
+
+static void on_deleted(
+	int code, const ProtobufCMessage *message, const struct error *err, void *userdata)
+{
+	struct session *s = userdata;
+
+	(void)message;
+	s->is_deleting = false;
+	s->remove = false;
+	/* somebody else may have been faster: that it is gone is what was wanted */
+	s->gone = code == 0 || code == CODE_NOT_FOUND;
+	if (!s->gone)
+		cli_complain(s->target->id, err);
+	session_step(s);
+}
+
+void session_send_delete(struct session *s)
+{
+	Containerd__Task__V2__DeleteRequest m = CONTAINERD__TASK__V2__DELETE_REQUEST__INIT;
+
+	s->is_deleting = true;
+	m.id = s->target->id;
+	m.exec_id = (char *)s->exec_id;
+	send_task(s, "Delete", &m.base, &containerd__task__v2__delete_response__descriptor,
+		task_call_ms(s->cli), on_deleted);
+}
+
+/* --- the exit --- */
+
+static void on_records(
+	int code, const ProtobufCMessage *message, const struct error *err, void *userdata)
+{
+	const Cleat__Shim__V1__ExitRecordsResponse *answer = (const void *)message;
+	struct session *s = userdata;
+
+	(void)err;
+	s->exit_known = code == 0 && answer->n_records > 0 &&
+			answer->records[answer->n_records - 1]->exit_known;
+	s->exited = true;
+	session_step(s);
+}
+
+/* 255 may be its exit code, or containerd's word for "unknown". */
+static void ask_known(struct session *s)
+{
+	Cleat__Shim__V1__ExitRecordsRequest m = CLEAT__SHIM__V1__EXIT_RECORDS_REQUEST__INIT;
+	const struct ttrpc_request request = {
+		.service = MONITOR_SERVICE,
+		.method = "ExitRecords",
+		.message = &m.base,
+		.response = &cleat__shim__v1__exit_records_response__descriptor,
+		.timeout_ms = ANSWER_MS,
+	};
+	struct ttrpc_pending *pending;
+
+	m.exec_id = (char *)s->exec_id;
+	if (ttrpc_client_begin(s->target->client, &request, 0, on_records, s, &pending, NULL) != 0)
+		on_records(CODE_UNAVAILABLE, NULL, NULL, s);
+}
+
+/* No answer to Wait: the shim has died, or what was to be undone is gone already. */
+static void on_wait_failed(struct session *s, const struct error *err)
+{
+	if (s->phase == SESSION_UNDOING) {
+		session_begin_ending(s);
+		return;
+	}
+	session_read_ledger(s);
+	if (!s->exited)
+		session_fail(s, err);
+	session_done(s);
+}
+
+static void on_exited(
+	int code, const ProtobufCMessage *message, const struct error *err, void *userdata)
+{
+	const Containerd__Task__V2__WaitResponse *answer = (const void *)message;
+	struct session *s = userdata;
+
+	if (s->phase == SESSION_DONE)
+		return;
+	if (code != 0) {
+		on_wait_failed(s, err);
+		return;
+	}
+	s->exit_status = answer->exit_status;
+	if (s->exit_status == STATUS_UNKNOWN && s->phase != SESSION_UNDOING) {
+		ask_known(s);
+		return;
+	}
+	s->exit_known = true;
+	s->exited = true;
+	session_step(s);
+}
+
+void session_send_wait(struct session *s)
+{
+	Containerd__Task__V2__WaitRequest m = CONTAINERD__TASK__V2__WAIT_REQUEST__INIT;
+
+	m.id = s->target->id;
+	m.exec_id = (char *)s->exec_id;
+	send_task(
+		s, "Wait", &m.base, &containerd__task__v2__wait_response__descriptor, 0, on_exited);
+}
+
+/* --- the start --- */
+
+static void on_started(
+	int code, const ProtobufCMessage *message, const struct error *err, void *userdata)
+{
+	const Containerd__Task__V2__StartResponse *answer = (const void *)message;
+	_cleanup_error_ struct error failed = ERROR_INIT;
+	struct session *s = userdata;
+
+	if (s->phase != SESSION_STARTING)
+		return;
+	if (code != 0) {
+		session_fail(s, err);
+		session_begin_undoing(s);
+		return;
+	}
+	s->pid = answer->pid;
+	s->phase = SESSION_RUNNING;
+	if (!s->is_init && pid_file_write(s->pid_file, s->pid, &failed) != 0) {
+		session_fail(s, &failed);
+		session_kill(s, SIGKILL);
+	}
+	session_kill_pending(s);
+	session_step(s);
+}
+
+static void send_start(struct session *s)
+{
+	Containerd__Task__V2__StartRequest m = CONTAINERD__TASK__V2__START_REQUEST__INIT;
+
+	s->phase = SESSION_STARTING;
+	session_resize(s);
+	session_send_wait(s);
+	m.id = s->target->id;
+	m.exec_id = (char *)s->exec_id;
+	send_task(s, "Start", &m.base, &containerd__task__v2__start_response__descriptor,
+		task_call_ms(s->cli), on_started);
+}
+
+/* It is there; whatever stands in the way of its start is found now. */
+static int prepare_start(struct session *s, const ProtobufCMessage *message, struct error *err)
+{
+	int r = 0;
+
+	if (s->is_init) {
+		const Containerd__Task__V2__CreateTaskResponse *answer = (const void *)message;
+
+		s->pid = answer->pid;
+		r = pid_file_write(s->pid_file, s->pid, err);
+	}
+	if (r == 0 && !s->interrupted) {
+		r = session_begin_relays(s);
+		if (r < 0)
+			r = error_errno(err, r, "terminal");
+	}
+	return r;
+}
+
+static void on_added(
+	int code, const ProtobufCMessage *message, const struct error *err, void *userdata)
+{
+	_cleanup_error_ struct error failed = ERROR_INIT;
+	struct session *s = userdata;
+
+	streams_sent(&s->streams);
+	if (code != 0) {
+		session_fail(s, err);
+		s->gone = true;
+		s->remove = false;
+		session_begin_ending(s);
+		return;
+	}
+	if (prepare_start(s, message, &failed) != 0)
+		session_fail(s, &failed);
+	if (failed.code == CODE_OK && !s->interrupted) {
+		send_start(s);
+		return;
+	}
+	session_begin_undoing(s);
+	if (s->phase == SESSION_UNDOING)
+		session_send_wait(s);
+}
+
+int session_send_add(struct session *s, const char *method, const ProtobufCMessage *message,
+	const ProtobufCMessageDescriptor *response, struct error *err)
+{
+	const struct ttrpc_request request = {
+		.service = TASK_SERVICE,
+		.method = method,
+		.message = message,
+		.response = response,
+		.timeout_ms = task_call_ms(s->cli),
+		.fds = s->streams.fds,
+		.n_fds = s->streams.n_fds,
+	};
+	struct ttrpc_pending *pending;
+
+	return ttrpc_client_begin(s->target->client, &request, 0, on_added, s, &pending, err);
+}
