@@ -41,7 +41,9 @@ CFLAGS_ALL += -O1 -fPIE -D_FORTIFY_SOURCE=2
 SHIM_LINK := -pie
 else
 CFLAGS_ALL += -O2 -fPIE -D_FORTIFY_SOURCE=2
-SHIM_LINK := -static-pie
+# Static, and not PIE: measured with 30 idle shims, a static PIE keeps 56 kB of relocated
+# read-only data private to each process (188 against 132 kB of USS).
+SHIM_LINK := -static -no-pie -Wl,--no-warnings
 endif
 
 DYN_LINK := -pie

@@ -107,6 +107,12 @@ int bundle_load(const char *path, struct bundle *ret, struct error *err)
 	return 0;
 }
 
+void bundle_forget_config(struct bundle *b)
+{
+	json_decref(b->config);
+	b->config = NULL;
+}
+
 void bundle_deinit(struct bundle *b)
 {
 	free(b->path);

@@ -27,6 +27,8 @@ struct bundle {
  */
 int bundle_load(const char *path, struct bundle *ret, struct error *err);
 void bundle_deinit(struct bundle *b);
+/* Frees the document and keeps the path: what is asked of the document was asked before. */
+void bundle_forget_config(struct bundle *b);
 
 /* config.json's process.terminal. */
 bool bundle_terminal(const struct bundle *b);

@@ -13,6 +13,7 @@
 #include "shim/container_life.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -172,9 +173,12 @@ static void publish(struct operation *op)
 
 	if (!p->exited && cgroup_open(p->pid, &c->cgroup) < 0)
 		log_warn("the container's cgroup cannot be read", F_STR("id", c->id));
+	bundle_forget_config(&c->bundle);
 	container_save(c);
 	events_add(c->shim->events, &args);
 	operation_finish(op, &ERROR_INIT, &result);
+	/* the document is gone: its pages go back, for most of a shim's life is idle */
+	malloc_trim(0);
 }
 
 static void on_launched(struct operation *op, bool ok)
@@ -293,6 +297,7 @@ static int prepare(struct container *c, const struct create_params *params, stru
 	if (r != 0)
 		return r;
 	c->pids_private = bundle_private_pids(&c->bundle);
+	c->stop_signal = bundle_stop_signal(&c->bundle);
 	r = open_streams(c, params, err);
 	if (r != 0)
 		return r;

@@ -182,7 +182,7 @@ static int adopt(struct operation *op, struct error *err)
 
 	if (r != 0)
 		return r;
-	p->started_at = clock_now();
+	p->started_at = dead ? dead->at : clock_now();
 	p->status = p->is_init ? PROCESS_CREATED : PROCESS_RUNNING;
 	if (dead)
 		process_exited(p, dead);

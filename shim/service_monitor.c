@@ -6,12 +6,16 @@
 #include "shim/service_monitor.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/buf.h"
 #include "common/cleanup.h"
-#include "common/json.h"
+#include "common/fd.h"
+#include "common/limits.h"
 #include "common/pbtime.h"
 #include "monitor.pb-c.h"
 #include "shim/event_stream.h"
@@ -124,17 +128,29 @@ static void tell_shim(const struct shim *shim, Cleat__Shim__V1__InfoResponse *in
 	info->n_processes_reaped = reaper_n_strays(shim->reaper);
 }
 
-/* *spec is what info->spec points to; the caller frees. */
+/* Read anew: a shim does not keep a document for months that is asked for once. */
+static void tell_spec(
+	const struct container *c, Cleat__Shim__V1__InfoResponse *info, struct buf *spec)
+{
+	_cleanup_free_ char *path = NULL;
+
+	if (asprintf(&path, "%s/config.json", c->bundle.path) < 0)
+		return;
+	/* a bundle that is gone by now has none to tell */
+	if (fd_read_file(AT_FDCWD, path, spec, LIMIT_CONFIG_JSON) < 0)
+		buf_deinit(spec);
+	info->spec.data = buf_head(spec);
+	info->spec.len = spec->len;
+}
+
+/* spec is what info->spec points to; the caller frees. */
 static int tell_container(const struct container *c, const struct told_processes *told,
-	Google__Protobuf__Timestamp *created_at, Cleat__Shim__V1__InfoResponse *info, char **spec)
+	Google__Protobuf__Timestamp *created_at, Cleat__Shim__V1__InfoResponse *info,
+	struct buf *spec)
 {
 	const Cleat__Shim__V1__ProcessRecord *init = told->records[0];
 
-	*spec = json_text(c->bundle.config);
-	if (!*spec)
-		return error_trace(-ENOMEM);
-	info->spec.data = (uint8_t *)*spec;
-	info->spec.len = strlen(*spec);
+	tell_spec(c, info, spec);
 	info->runtime = text(c->runtime.command);
 	info->bundle = text(c->bundle_path);
 	info->created_at = pbtime_set(created_at, c->created_at);
@@ -160,7 +176,7 @@ static void monitor_info(struct ttrpc_call *call, const ProtobufCMessage *reques
 	struct shim *shim = userdata;
 	const struct container *c = request_container(shim);
 	_cleanup_error_ struct error err = ERROR_INIT;
-	_cleanup_free_ char *spec = NULL;
+	_cleanup_buf_ struct buf spec = BUF_INIT;
 	int r = 0;
 
 	(void)request;

@@ -139,13 +139,15 @@ static void stop_dispatch(evutil_socket_t fd, short what, void *userdata)
 static void stop_container(struct shim *shim)
 {
 	struct container *c = shim->container;
-	int signal = c->stop_signal;
+	int signal;
 
 	if (shim->stop_is_sent || container_status(c) == PROCESS_DELETED)
 		return;
+	/* what was never started has nothing that could stop in order */
+	signal = container_status(c) == PROCESS_CREATED ? SIGKILL : c->stop_signal;
 	shim->stop_is_sent = true;
 	arm(shim->stop_timer, STOP_GRACE_MS);
-	process_kill(c->init, (uint32_t)bundle_stop_signal(&c->bundle), false, ignore_result, NULL);
+	process_kill(c->init, (uint32_t)signal, false, ignore_result, NULL);
 }
 
 static void go_on_stopping(struct shim *shim)
