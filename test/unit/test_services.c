@@ -189,7 +189,7 @@ static struct process *add_container(struct fixture *f)
 	c->bundle_path = strdup("/b");
 	c->n_processes = 1;
 	c->runtime.command = strdup("/usr/bin/runc");
-	c->bundle.config = json_pack("{s:s}", "ociVersion", "1.0.2");
+	c->bundle.path = strdup(f->root);
 	p->stdin_uri = strdup("");
 	p->stdout_uri = strdup("/o");
 	p->stderr_uri = strdup("");
@@ -788,6 +788,7 @@ static void test_info(void **state)
 	struct fixture *f = *state;
 	struct process *p;
 	struct answer a;
+	int root;
 
 	call(f, MONITOR, "Info", &r.base, response, &a);
 	ok = (const void *)a.ok;
@@ -805,6 +806,9 @@ static void test_info(void **state)
 	answer_free(&a);
 
 	p = add_container(f);
+	root = open(f->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(file_write_atomic(root, "config.json", "{ }", 3, 0600), 0);
+	close(root);
 	call(f, MONITOR, "Info", &r.base, response, &a);
 	ok = (const void *)a.ok;
 	assert_string_equal(ok->status, "running");
@@ -814,8 +818,8 @@ static void test_info(void **state)
 	assert_int_equal(ok->pid, 42);
 	assert_int_equal(ok->n_processes, 1);
 	assert_string_equal(ok->processes[0]->status, "running");
-	assert_int_equal(ok->spec.len, strlen("{\"ociVersion\":\"1.0.2\"}"));
-	assert_memory_equal(ok->spec.data, "{\"ociVersion\":\"1.0.2\"}", ok->spec.len);
+	assert_int_equal(ok->spec.len, 3);
+	assert_memory_equal(ok->spec.data, "{ }", 3);
 	assert_null(ok->exited_at);
 	assert_false(ok->exit_known);
 	answer_free(&a);
