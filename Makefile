@@ -125,7 +125,7 @@ VALGRIND := valgrind -q --log-file=\$$TEST_REPORTS.%p --error-exitcode=99 --leak
 	--errors-for-leak-kinds=definite,indirect,possible --num-callers=30
 
 .PHONY: demo check check-build asan-check valgrind-check soak bench
-demo: all test-tools
+demo: all
 	scripts/run-demo
 
 check-build: all unit-build test-tools
