@@ -74,7 +74,7 @@ void arena_init(struct arena *a, void *first, size_t n, size_t limit)
 		skew = n;
 	*a = (struct arena){
 		.allocator = { arena_take, arena_give, a },
-		.at = (unsigned char *)first + skew,
+		.at = n > 0 ? (unsigned char *)first + skew : NULL,
 		.room = n - skew,
 		.left = limit,
 	};

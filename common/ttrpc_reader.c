@@ -86,15 +86,13 @@ static void collect_fds(struct msghdr *msg, struct arrival *ret)
 static int reader_deliver(struct ttrpc_reader *r, const uint8_t *data, bool more,
 	ttrpc_reader_fn on_frame, void *userdata)
 {
-	_cleanup_buf_ struct buf body = r->body;
-	struct ttrpc_header header = r->header;
 	int stop;
 
-	r->body = BUF_INIT;
-	r->n_head = 0;
 	r->more = more;
-	stop = on_frame(&header, r->oversized ? NULL : data, userdata);
+	stop = on_frame(&r->header, r->oversized ? NULL : data, userdata);
 	r->more = false;
+	r->n_head = 0;
+	buf_deinit(&r->body);
 	reader_drop_fds(r);
 	return stop ? TTRPC_READER_E_STOPPED : 0;
 }
