@@ -207,12 +207,19 @@ static int usage_error(const struct command *command, struct error *err)
 		command ? " " : "", command ? command->name : "");
 }
 
-static int check_arguments(const struct command *command, int argc, struct error *err)
+static int check_arguments(
+	const struct command *command, int argc, char *const *argv, struct error *err)
 {
-	if (argc >= command->n_min && (command->n_max < 0 || argc <= command->n_max))
+	int max = command->n_max;
+
+	if (argc >= command->n_min && (max < 0 || argc <= max))
 		return 0;
-	error_set(err, CODE_INVALID_ARGUMENT, "%s arguments; usage: cleat %s %s",
-		argc < command->n_min ? "too few" : "too many", command->name, command->usage);
+	if (argc > max && max > 0 && argv[max][0] == '-')
+		error_set(err, CODE_INVALID_ARGUMENT, "option %s must stand before %s", argv[max],
+			argv[0]);
+	else
+		error_set(err, CODE_INVALID_ARGUMENT, "too %s arguments; usage: cleat %s %s",
+			argc < command->n_min ? "few" : "many", command->name, command->usage);
 	return usage_error(command, err);
 }
 
@@ -234,7 +241,7 @@ static int run_command(struct cli *cli, int argc, char **argv, struct error *err
 		help_command(command);
 		r = cli_flush(err);
 	} else {
-		r = check_arguments(command, argc - n, err);
+		r = check_arguments(command, argc - n, argv + n, err);
 		if (r == 0 && command->subs)
 			return run_sub(cli, argc - n, argv + n, err);
 		if (r == 0)
