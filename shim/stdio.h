@@ -13,7 +13,9 @@
  *   ""               /dev/null
  *   fd:N             the Nth descriptor that came with the call. Without a terminal it is handed to
  *                    the runtime as it is (nothing is copied or counted); with one it is copied
- *   /path            a FIFO
+ *   /path            a FIFO. After the last byte our writing end is closed, so that its reader sees
+ *                    the end; what is in it stays until stdio_free(), for a reader that has it open
+ *                    or opens it with O_NONBLOCK (a plain open waits for a writer)
  *   file:///path     output only: appended; made if missing, with its folders. A write that fails
  *                    (disk full) costs those bytes, told by counters and log, never a wait: the
  *                    next bytes are tried anew. ?direct=1 hands the file itself to the process
