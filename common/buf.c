@@ -23,6 +23,8 @@ uint8_t *buf_reserve(struct buf *b, size_t n)
 		memmove(b->data, b->data + b->start, b->len);
 		b->start = 0;
 	}
+	if (n > SIZE_MAX / 2 - b->len)
+		return NULL;
 	while (size - b->len < n)
 		size *= 2;
 	if (size != b->size) {

@@ -21,5 +21,8 @@ int64_t clock_monotonic_ms(void);
 /* Writes m as RFC 3339 UTC with nine digits of nanoseconds: 2026-01-02T03:04:05.678901234Z. */
 void clock_format(moment m, char ret[static CLOCK_TEXT_MAX]);
 
-/* Reads what clock_format() wrote (1 to 9 digits, or none). 0, or -EINVAL. */
+/*
+ * Reads what clock_format() wrote, with 1 to 9 digits, or no point and none. 0, or -EINVAL: also
+ * for a moment before 1970 or past the end of int64.
+ */
 int clock_parse(const char *text, moment *ret);

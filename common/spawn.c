@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -176,6 +177,18 @@ static int read_verdict(int fd, pid_t pid)
 	return r;
 }
 
+/* The child changes its folder before it executes: a relative path is meant from here. */
+static int make_absolute(char **path)
+{
+	char *full = realpath(*path, NULL);
+
+	if (!full)
+		return -errno;
+	free(*path);
+	*path = full;
+	return 0;
+}
+
 int spawn(const struct spawn_options *options, struct pidref *ret)
 {
 	_cleanup_close_ int verdict = -1, error_fd = -1, null_fd = -1;
@@ -188,6 +201,11 @@ int spawn(const struct spawn_options *options, struct pidref *ret)
 	r = spawn_find_program(options->path ? options->path : options->argv[0], &path);
 	if (r < 0)
 		return r;
+	if (options->cwd && *path != '/') {
+		r = make_absolute(&path);
+		if (r < 0)
+			return r;
+	}
 	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null_fd < 0)
 		return -errno;
@@ -224,8 +242,12 @@ int spawn(const struct spawn_options *options, struct pidref *ret)
 
 static int check_program(const char *path, char **ret)
 {
-	if (access(path, X_OK) < 0)
+	struct stat st;
+
+	if (access(path, X_OK) < 0 || stat(path, &st) < 0)
 		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EACCES;
 	*ret = strdup(path);
 	return *ret ? 0 : -ENOMEM;
 }
@@ -235,6 +257,8 @@ int spawn_find_program(const char *name, char **ret)
 	const char *path = getenv("PATH");
 	int result = -ENOENT;
 
+	if (!*name)
+		return -ENOENT;
 	if (strchr(name, '/'))
 		return check_program(name, ret);
 	if (!path || !*path)
@@ -244,8 +268,9 @@ int spawn_find_program(const char *name, char **ret)
 		char full[PATH_MAX];
 		int r;
 
-		if (n > 0 && (size_t)snprintf(full, sizeof(full), "%.*s/%s", (int)n, path, name) <
-				     sizeof(full)) {
+		/* an element that is no absolute path would mean the folder we happen to be in */
+		if (*path == '/' && (size_t)snprintf(full, sizeof(full), "%.*s/%s", (int)n, path,
+					    name) < sizeof(full)) {
 			r = check_program(full, ret);
 			if (r == 0 || r == -ENOMEM)
 				return r;

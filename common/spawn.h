@@ -40,7 +40,7 @@ int spawn(const struct spawn_options *options, struct pidref *ret);
 
 /*
  * The absolute path of a program: name itself if it has a slash, else the first executable file
- * of that name in PATH (a default path if PATH is not set). The caller frees. 0, -ENOENT, -EACCES
- * (found, none executable), -ENOMEM.
+ * of that name in an absolute folder of PATH (a default path if PATH is not set). The caller frees.
+ * 0, -ENOENT, -EACCES (found, none an executable file), -ENOMEM, or -errno for a name with a slash.
  */
 int spawn_find_program(const char *name, char **ret);
