@@ -53,6 +53,7 @@ static int open_process(struct target *t, const struct container_record *record,
 	pid_t pid = record->pid;
 	uint64_t start_time = record->start_time;
 	bool known = !*exec_id;
+	struct proc_stat st;
 	int r;
 
 	for (size_t i = 0; i < record->n_execs && !known; i++) {
@@ -65,7 +66,8 @@ static int open_process(struct target *t, const struct container_record *record,
 	if (!known)
 		return error_set(err, CODE_NOT_FOUND, "container %s: no exec %s", t->id, exec_id);
 	r = pid > 0 ? pidref_open_same(pid, start_time, ret) : -ESRCH;
-	if (r == -ESRCH)
+	/* what nobody has reaped yet has finished all the same */
+	if (r == -ESRCH || (r == 0 && proc_stat_read(pid, &st) == 0 && st.state == 'Z'))
 		return error_set(
 			err, CODE_NOT_FOUND, "container %s: process already finished", t->id);
 	return r < 0 ? error_errno(err, r, "container %s: process %d", t->id, pid) : 0;

@@ -224,7 +224,7 @@ static int session_result(struct session *s, struct error *err)
 		error_move(err, &s->failure);
 		return cli_wrap_container(err, s->target->id);
 	}
-	if (!s->exited && s->interrupted) {
+	if (!s->started && s->interrupted) {
 		s->cli->status = STATUS_SIGNAL + s->interrupted;
 		return 0;
 	}

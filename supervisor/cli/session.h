@@ -53,7 +53,7 @@ struct session {
 	enum session_phase phase;
 	struct error failure; /* why there is no exit status */
 	uint32_t pid;
-	bool exited, exit_known;
+	bool started, exited, exit_known;
 	uint32_t exit_status;
 	int interrupted;  /* the signal that came before the process ran; 0: none */
 	bool is_deleting; /* Delete has no answer yet */

@@ -214,6 +214,7 @@ static void on_started(
 		return;
 	}
 	s->pid = answer->pid;
+	s->started = true;
 	s->phase = SESSION_RUNNING;
 	if (!s->is_init && pid_file_write(s->pid_file, s->pid, &failed) != 0) {
 		session_fail(s, &failed);

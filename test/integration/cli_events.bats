@@ -1,0 +1,112 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# events: of one container and of all, from when, and how following ends.
+
+load lib
+
+setup() {
+	cleat_setup
+	make_bundle "$BUNDLE"
+}
+
+teardown() {
+	cleat_teardown
+}
+
+has_topic() { # FILE TOPIC
+	grep -q "\"topic\":\"$2\"" "$1"
+}
+
+@test "all that is kept, in order, one object a line" {
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	cleat exec --exec-id probe "$ID" tool exit 3 || true
+	cleat pause "$ID"
+	cleat resume "$ID"
+	background events "$CLEAT" --root "$ROOT" events --since 0 "$ID"
+	cleat kill "$ID"
+	wait_for 5 has_topic "$T/events.out" /tasks/exit
+	cleat wait "$ID"
+	wait_for 5 grep -q '"exec_id":null' "$T/events.out"
+	cleat delete "$ID"
+	finish events
+	assert_status 0
+	assert_equal "$(jq -r .topic <<<"$output" | tr '\n' ' ')" "/tasks/create /tasks/start \
+/tasks/exec-added /tasks/exec-started /tasks/exit /tasks/delete /tasks/paused /tasks/resumed \
+/tasks/exit /tasks/delete "
+	assert_equal "$(jq -r .seq <<<"$output" | tr '\n' ' ')" "1 2 3 4 5 6 7 8 9 10 "
+	assert_equal "$(jq -r .id <<<"$output" | sort -u)" "$ID"
+	assert_equal "$(jq -r .epoch <<<"$output" | sort -u | grep -c '^[0-9]*$')" 1
+	assert_equal "$(jq -c 'select(.topic == "/tasks/exit") | [.exec_id, .exit_status]' <<<"$output" |
+		tr '\n' ' ')" '["probe",3] [null,0] '
+	assert_match "$(jq -r 'select(.topic == "/tasks/exit") | .exited_at' <<<"$output")" \
+		'^20..-..-..T..:..:..\.[0-9]{9}Z'
+	assert_equal "$(jq -r 'select(.topic == "/tasks/create") | .bundle' <<<"$output")" "$BUNDLE"
+}
+
+@test "from now on, and after a number" {
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	background now "$CLEAT" --root "$ROOT" events "$ID"
+	background later "$CLEAT" --root "$ROOT" events --since 1 "$ID"
+	wait_for 5 has_topic "$T/later.out" /tasks/start
+	# the first one subscribes some time: then it sees what comes
+	sees() {
+		cleat pause "$ID" && cleat resume "$ID"
+		has_topic "$T/now.out" /tasks/resumed
+	}
+	wait_for 10 sees
+	cleat delete --force "$ID"
+	finish now
+	assert_status 0
+	refute_match "$output" /tasks/create
+	assert_match "$output" /tasks/delete
+	finish later
+	assert_status 0
+	assert_equal "$(head -n 1 <<<"$output" | jq .seq)" 2
+}
+
+@test "all containers, those to come too; being stopped is a proper end" {
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	background all "$CLEAT" --root "$ROOT" events --since 0
+	wait_for 5 has_topic "$T/all.out" /tasks/start
+	background two "$CLEAT" --root "$ROOT" run --rm --bundle "$BUNDLE" "$ID-2"
+	came() { grep "\"id\":\"$ID-2\"" "$T/all.out" | grep -q /tasks/start; }
+	wait_for 10 came
+	cleat kill "$ID-2"
+	finish two
+	gone() { grep "\"id\":\"$ID-2\"" "$T/all.out" | grep -q /tasks/delete; }
+	wait_for 5 gone
+	# the same name again is another container
+	background two "$CLEAT" --root "$ROOT" run --rm --bundle "$BUNDLE" "$ID-2"
+	again() { [[ $(grep "\"id\":\"$ID-2\"" "$T/all.out" | grep -c /tasks/start) -eq 2 ]]; }
+	wait_for 10 again
+	cleat kill "$ID-2"
+	finish two
+	cleat delete --force "$ID"
+	kill -INT "${PID[all]}"
+	finish all
+	assert_status 0
+	assert_equal "$stderr" ""
+	assert_equal "$(jq -r "select(.id == \"$ID-2\") | .topic" <<<"$output" | tr '\n' ' ')" \
+		"/tasks/create /tasks/start /tasks/exit /tasks/delete /tasks/create /tasks/start \
+/tasks/exit /tasks/delete "
+	assert_equal "$(jq -r "select(.id == \"$ID-2\") | .epoch" <<<"$output" | sort -u | wc -l)" 2
+}
+
+@test "an empty namespace waits for its first container" {
+	background all "$CLEAT" --root "$ROOT" events
+	wait_for 5 test -d "$ROOT/c/default"
+	background one "$CLEAT" --root "$ROOT" run --rm --bundle "$BUNDLE" "$ID"
+	wait_for 10 has_topic "$T/all.out" /tasks/start
+	cleat kill "$ID"
+	finish one
+	kill -TERM "${PID[all]}"
+	finish all
+	assert_status 0
+	assert_match "$output" /tasks/create
+}
+
+@test "of what is not there" {
+	run --separate-stderr cleat events nope
+	assert_status 125
+	assert_equal "$stderr" "cleat: container nope: does not exist"
+}

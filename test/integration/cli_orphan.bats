@@ -1,0 +1,130 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Containers whose shim was killed: still listed, told of, signalled and removed.
+
+load lib
+
+setup() {
+	cleat_setup
+	make_bundle "$BUNDLE"
+}
+
+teardown() {
+	cleat_teardown
+}
+
+kill_shim() {
+	local pid
+
+	pid=$(cleat state "$ID" | jq .shim_pid)
+	kill -KILL "$pid"
+	wait_for 5 is_orphaned
+}
+
+is_orphaned() {
+	[[ $(cleat list --json | jq -r '.[0].status') == orphaned ]]
+}
+
+@test "an orphan that lives is listed, signalled, and removed by force" {
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	cleat exec -d "$ID" sleep 100
+	init=$(cleat state "$ID" | jq .pid)
+	kill_shim
+	run cleat list --json
+	assert_equal "$(jq -c '.[0] | [.id, .status, .pid, .shim_pid]' <<<"$output")" \
+		"[\"$ID\",\"orphaned\",$init,0]"
+	run cleat state "$ID"
+	assert_status 0
+	assert_equal "$(jq -c '[.status, .pid, .exit_status]' <<<"$output")" "[\"orphaned\",$init,null]"
+	run cleat ps --json "$ID"
+	assert_status 0
+	assert_equal "$(jq "any(.pid == $init)" <<<"$output")" true
+	assert_equal "$(cleat shim list --json)" "[]"
+	for command in start pause resume "shim ping" "shim exit"; do
+		# shellcheck disable=SC2086
+		run --separate-stderr cleat $command "$ID"
+		assert_status 125
+		assert_equal "$stderr" "cleat: container $ID: is orphaned: its shim is gone"
+	done
+	run --separate-stderr cleat exec "$ID" true
+	assert_status 125
+	assert_match "$stderr" "is orphaned"
+	run --separate-stderr cleat delete "$ID"
+	assert_status 125
+	assert_match "$stderr" "^cleat: container $ID[: ]"
+	run cleat delete --force "$ID"
+	assert_status 0
+}
+
+@test "an exit that was recorded is told" {
+	edit_config "$BUNDLE" '.process.args = ["/bin/tool", "exit", "33"]'
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	cleat wait "$ID" || true
+	kill_shim
+	run cleat wait "$ID"
+	assert_status 33
+	assert_equal "$output" 33
+	assert_equal "$(cleat state "$ID" | jq -c '[.status, .pid, .exit_status]')" '["orphaned",0,33]'
+	run cleat delete "$ID"
+	assert_status 0
+}
+
+@test "an exit that nobody saw is unknown, never a number" {
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	kill_shim
+	background waiter "$CLEAT" --root "$ROOT" wait "$ID"
+	cleat kill "$ID" KILL
+	finish waiter
+	assert_status 125
+	assert_equal "$output" unknown
+	run cleat wait --json "$ID"
+	assert_status 125
+	assert_equal "$(jq .exit_status <<<"$output")" null
+	run --separate-stderr cleat kill "$ID"
+	assert_status 125
+	assert_match "$stderr" "already finished"
+	run cleat delete "$ID"
+	assert_status 0
+}
+
+@test "a wait whose shim dies goes on without it" {
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	background waiter "$CLEAT" --root "$ROOT" wait "$ID"
+	waits() { [[ $(cleat state "$ID" | jq .shim_pid) -gt 0 ]]; }
+	wait_for 5 waits
+	kill_shim
+	assert kill -0 "${PID[waiter]}"
+	cleat kill --all "$ID" KILL
+	finish waiter
+	assert_status 125
+	assert_equal "$output" unknown
+	cleat delete --force "$ID"
+}
+
+@test "a foreground run whose shim dies says so" {
+	background run "$CLEAT" --root "$ROOT" run --bundle "$BUNDLE" "$ID"
+	runs() { [[ $(cleat list --json | jq -r '.[0].status') == running ]]; }
+	wait_for 10 runs
+	kill_shim
+	finish run
+	assert_status 125
+	assert_match "$stderr" "^cleat: container $ID: "
+	cleat delete --force "$ID"
+}
+
+@test "a shim that hangs does not hang the list" {
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	cleat run -d --bundle "$BUNDLE" "$ID-2"
+	shim=$(cleat state "$ID" | jq .shim_pid)
+	kill -STOP "$shim"
+	before=${EPOCHREALTIME/./}
+	run cleat list --json
+	took=$((${EPOCHREALTIME/./} - before))
+	kill -CONT "$shim"
+	assert_status 0
+	assert_equal "$(jq -r 'map(.status) | join(" ")' <<<"$output")" "running running"
+	assert_equal "$(jq ".[0].shim_pid" <<<"$output")" "$shim"
+	assert [ "$took" -lt 1000000 ]
+	cleat delete --force "$ID"
+	cleat delete --force "$ID-2"
+}

@@ -1,0 +1,151 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Signals of a foreground cleat, and what is left when it is killed itself.
+
+load lib
+
+setup() {
+	cleat_setup
+}
+
+teardown() {
+	cleat_teardown
+}
+
+says_ready() { # NAME
+	grep -q ready "$T/$1.out"
+}
+
+is_status() { # ID STATUS
+	[[ $(cleat state "$1" | jq -r .status) == "$2" ]]
+}
+
+# STATE as of /proc/PID/stat: T is stopped.
+is_in_state() { # PID STATE
+	[[ $(sed 's/.*) \(.\).*/\1/' "/proc/$1/stat") == "$2" ]]
+}
+
+@test "run passes every catchable signal on" {
+	local sig
+
+	make_bundle "$BUNDLE"
+	for sig in 1 2 3 4 5 6 7 8 10 11 12 13 14 15 16 24 25 26 27 29 30 31 34 50 64; do
+		edit_config "$BUNDLE" ".process.args = [\"/bin/tool\", \"trap\", \"$sig\", \"$((sig + 40))\"]"
+		background run "$CLEAT" --root "$ROOT" run --rm --bundle "$BUNDLE" "$ID"
+		wait_for 10 says_ready run
+		kill "-$sig" "${PID[run]}"
+		finish run
+		assert_status $((sig + 40))
+	done
+	assert nothing_left
+}
+
+@test "exec passes signals on, to the exec alone" {
+	make_bundle "$BUNDLE"
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	for sig in TERM INT QUIT HUP USR1 RTMIN+3; do
+		background exec "$CLEAT" --root "$ROOT" exec "$ID" tool trap "${sig/RTMIN+3/37}" 42
+		wait_for 10 says_ready exec
+		kill -s "$sig" "${PID[exec]}"
+		finish exec
+		assert_status 42
+	done
+	assert is_status "$ID" running
+	cleat delete --force "$ID"
+}
+
+@test "signals that end a process come back as 128 + n" {
+	make_bundle "$BUNDLE" '.process.args = ["/bin/tool", "pause"]'
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	background exec "$CLEAT" --root "$ROOT" exec "$ID" sleep 100
+	exec_runs() { cleat ps --json "$ID" | jq -e 'any(.command == "sleep 100")' >/dev/null; }
+	wait_for 5 exec_runs
+	kill -TERM "${PID[exec]}"
+	finish exec
+	assert_status 143
+	cleat delete --force "$ID"
+}
+
+@test "a signal that comes before the process runs is not lost" {
+	make_bundle "$BUNDLE" '.process.args = ["/bin/tool", "trap", "10", "5"]'
+	for _ in {1..5}; do
+		background run "$CLEAT" --root "$ROOT" run --rm --bundle "$BUNDLE" "$ID"
+		created() { [[ -e $ROOT/c/default/$ID/state.json ]]; }
+		wait_for 10 created
+		kill -USR1 "${PID[run]}"
+		# either it was held back until there was a handler, or it found none: both are ends
+		finish run
+		assert_match "$status" '^(5|138)$'
+	done
+}
+
+@test "interrupted while it is created: nothing is left" {
+	make_bundle "$BUNDLE"
+	mkdir "$T/bin"
+	cat >"$T/bin/runc" <<-END
+		#!/bin/bash
+		[[ " \$* " != *" create "* ]] || { touch "$T/creating"; while [[ ! -e "$T/go" ]]; do sleep 0.02; done; }
+		exec $(command -v runc) "\$@"
+	END
+	chmod 755 "$T/bin/runc"
+	background run "$CLEAT" --root "$ROOT" --runtime "$T/bin/runc" run --bundle "$BUNDLE" "$ID"
+	wait_for 10 test -e "$T/creating"
+	kill -INT "${PID[run]}"
+	touch "$T/go"
+	finish run
+	assert_status 130
+	assert nothing_left
+}
+
+@test "ctrl-z stops only cleat" {
+	make_bundle "$BUNDLE" '.process.args = ["/bin/sh", "-c", "tool trap 10 3"]'
+	background run "$CLEAT" --root "$ROOT" run --rm --bundle "$BUNDLE" "$ID"
+	wait_for 10 says_ready run
+	init=$(cleat state "$ID" | jq .pid)
+	kill -TSTP "${PID[run]}"
+	wait_for 5 is_in_state "${PID[run]}" T
+	assert is_in_state "$init" S
+	kill -CONT "${PID[run]}"
+	kill -USR1 "${PID[run]}"
+	finish run
+	assert_status 3
+}
+
+@test "killed with SIGKILL it leaves the container running, and usable" {
+	make_bundle "$BUNDLE" '.process.args = ["/bin/sh", "-c", "echo ready; tool trap 15 11"]'
+	background run "$CLEAT" --root "$ROOT" run --bundle "$BUNDLE" "$ID"
+	wait_for 10 says_ready run
+	stop_process "${PID[run]}"
+	unset "PID[run]"
+	assert is_status "$ID" running
+	run cleat exec "$ID" tool exit 4
+	assert_status 4
+	cleat kill "$ID" TERM
+	run cleat wait "$ID"
+	assert_status 11
+	cleat delete "$ID"
+}
+
+@test "kill takes names and numbers, and --all reaches every process" {
+	local sig
+
+	make_bundle "$BUNDLE" '.process.args = ["/bin/tool", "trap", "37", "9"]'
+	for sig in RTMIN+3 SIGRTMIN+3 37 rtmin+3; do
+		cleat run -d --log "file://$T/run.out" --bundle "$BUNDLE" "$ID"
+		wait_for 10 says_ready run
+		cleat kill "$ID" "$sig"
+		run cleat wait "$ID"
+		assert_status 9
+		cleat delete "$ID"
+		rm "$T/run.out"
+	done
+	edit_config "$BUNDLE" '.process.args = ["/bin/tool", "ignore-term"]'
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	cleat exec -d --exec-id e "$ID" sleep 100
+	cleat kill --all "$ID" KILL
+	run cleat wait --exec-id e "$ID"
+	assert_status 137
+	run cleat wait "$ID"
+	assert_status 137
+	cleat delete "$ID"
+}
