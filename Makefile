@@ -164,27 +164,19 @@ bench: all test-tools
 	test/bench/run
 
 # --- fuzzers: test/fuzz/fuzz_X.c over test/fuzz/corpus/fuzz_X; what is found new is kept in build/ ---
+# FUZZ_SECONDS is for all of them together.
 FUZZERS      := $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
-FUZZ_SECONDS ?= 10
+FUZZ_SECONDS ?= 60
 
-build/fuzz/test/fuzz/%: build/fuzz/test/fuzz/%.o build/fuzz/libshim.a build/fuzz/libcommon.a build/fuzz/libproto.a
+build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o build/fuzz/libshim.a build/fuzz/libcommon.a build/fuzz/libproto.a
 	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -pie $(LDFLAGS) -o $@ $^ $(LIBS)
+.PRECIOUS: build/fuzz/test/fuzz/%.o
 
 .PHONY: fuzz fuzz-build
-fuzz-build: $(addprefix build/fuzz/test/fuzz/,$(FUZZERS))
+fuzz-build: $(addprefix build/fuzz/,$(FUZZERS))
 fuzz:
 	$(MAKE) VARIANT=fuzz fuzz-build
-	@for f in $(FUZZERS); do \
-		mkdir -p build/fuzz/corpus/$$f; \
-		if build/fuzz/test/fuzz/$$f -print_final_stats=1 -max_total_time=$(FUZZ_SECONDS) \
-			-artifact_prefix=build/fuzz/$$f- build/fuzz/corpus/$$f test/fuzz/corpus/$$f \
-			>build/fuzz/$$f.log 2>&1; then \
-			echo "$$f: $$(sed -n 's/^stat::number_of_executed_units: *//p' build/fuzz/$$f.log)" \
-				"inputs in $(FUZZ_SECONDS) s, nothing found"; \
-		else \
-			tail -n 60 build/fuzz/$$f.log; exit 1; \
-		fi; \
-	done
+	test/fuzz/run $(FUZZ_SECONDS) $(FUZZERS)
 
 # --- tests: the multi-tool and the scripted runtime of test/fault ---
 # Plain static programs whatever VARIANT is, always in the same place: they run inside containers,

@@ -17,6 +17,14 @@
 
 #define ECHO_SERVICE "test.Echo"
 #define ECHO_HELD    8192
+#define ECHO_MAX     (32ul << 20) /* bytes and messages asked for by a fuzzer */
+
+static inline unsigned long echo_number(const char *text)
+{
+	unsigned long n = strtoul(text, NULL, 10);
+
+	return n < ECHO_MAX ? n : ECHO_MAX;
+}
 
 struct echo {
 	struct ttrpc_call *held[ECHO_HELD]; /* by Hold, not answered yet */
@@ -70,7 +78,7 @@ static inline void echo_big(
 	struct ttrpc_call *call, const ProtobufCMessage *request, void *userdata)
 {
 	const Ttrpc__KeyValue *m = (const Ttrpc__KeyValue *)request;
-	size_t n = strtoul(m->value, NULL, 10);
+	size_t n = echo_number(m->value);
 	struct echo *echo = userdata;
 	char *big = malloc(n + 1);
 
@@ -187,8 +195,8 @@ static inline void echo_count(
 	echo->n_calls++;
 	s->echo = echo;
 	s->call = call;
-	s->end = strtoul(m->key, NULL, 10);
-	s->size = strtoul(m->value, NULL, 10);
+	s->end = echo_number(m->key);
+	s->size = echo_number(m->value);
 	ttrpc_call_keep(call, echo_stream_on_cancel, echo_stream_on_drained, s);
 	echo_pump(s);
 }
@@ -198,7 +206,7 @@ static inline void echo_count_fail(
 	struct ttrpc_call *call, const ProtobufCMessage *request, void *userdata)
 {
 	const Ttrpc__KeyValue *m = (const Ttrpc__KeyValue *)request;
-	unsigned long n = strtoul(m->key, NULL, 10);
+	unsigned long n = echo_number(m->key) % 1000;
 	struct echo *echo = userdata;
 
 	echo->n_calls++;
