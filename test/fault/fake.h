@@ -41,7 +41,7 @@ struct fake {
 	char **argv;
 	/* global flags */
 	const char *root, *log, *script_path;
-	bool log_json, debug;
+	bool log_json, debug, version;
 	/* the command, its flags, and what stands behind them: the id first */
 	const struct fake_command *command;
 	struct fake_options options;

@@ -110,11 +110,12 @@ int fake_create(struct fake *fake)
 	return make_container(fake, true, true, &container, &program);
 }
 
-/* Reads the byte that the init writes on its way through. false once it will not come. */
+/* Reads the byte that the init writes on its way through. false once it will not come. The pidfd
+ * is first: once the fifo is open the init runs, and may be dead and reaped at once. */
 static bool open_gate(const struct container *c)
 {
-	_cleanup_close_ int fifo = openat(c->dir, "exec.fifo", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	_cleanup_close_ int init = pidfd_open(c->pid, 0);
+	_cleanup_close_ int fifo = openat(c->dir, "exec.fifo", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	struct pollfd p[2] = { { fifo, POLLIN, 0 }, { init, POLLIN, 0 } };
 	char byte;
 

@@ -207,9 +207,10 @@ static int fork_child(const struct birth *b, pid_t *ret_pid)
 		return -errno;
 	if (pid == 0 && b->launch->early_orphan) {
 		pid = fork();
-		*shared = pid;
-		if (pid != 0)
+		if (pid != 0) {
+			*shared = pid;
 			_exit(0);
+		}
 	}
 	if (pid == 0)
 		live(b);

@@ -101,6 +101,7 @@ static const struct flag flags[] = {
 	{ "", "root", "root", FLAG_TEXT, GLOBAL(root) },
 	{ "", "log", "log", FLAG_TEXT, GLOBAL(log) },
 	{ "", "script", "script", FLAG_TEXT, GLOBAL(script_path) },
+	{ "", "version", "v", FLAG_BOOL, GLOBAL(version) },
 	{ "", "debug", "debug", FLAG_BOOL, GLOBAL(debug) },
 	{ "", "systemd-cgroup", "systemd-cgroup", FLAG_SKIP },
 	{ "", "rootless", "criu", FLAG_SKIP_VALUE },
@@ -288,6 +289,8 @@ static int read_command_line(struct fake *fake)
 
 	if (n < 0)
 		return 1;
+	if (fake->version)
+		return print_version();
 	if (at >= fake->argc)
 		return fake_fail_bare(fake, "no command");
 	fake->command = find_command(fake->argv[at]);
@@ -309,10 +312,7 @@ static int read_command_line(struct fake *fake)
 int main(int argc, char **argv)
 {
 	struct fake fake = { .argc = argc, .argv = argv, .root = "/run/fake-runtime" };
-	int r;
+	int r = read_command_line(&fake);
 
-	if (argc == 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-v") == 0))
-		return print_version();
-	r = read_command_line(&fake);
 	return r >= 0 ? r : run_command(&fake);
 }

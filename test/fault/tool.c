@@ -78,6 +78,8 @@ static const struct command commands[] = {
 	{ "fds", 0, 0, tool_fds, "`N TARGET` for each open descriptor" },
 	{ "touch", 1, 1, tool_touch, "PATH: makes it where it is missing" },
 	{ "wait-file", 1, 1, tool_wait_file, "PATH: waits until it exists, 60 s at most" },
+	{ "wait-pid", 1, 1, tool_wait_pid,
+		"PID: waits until that process has ended (it may be a zombie then), 60 s at most" },
 	{ "mem", 1, 2, tool_mem,
 		"MB [hold]: touches that much memory; with hold, prints `ready` and waits until TERM" },
 	/* terminals */

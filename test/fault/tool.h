@@ -50,6 +50,7 @@ int tool_id(int n_args, char **args);
 int tool_fds(int n_args, char **args);
 int tool_touch(int n_args, char **args);
 int tool_wait_file(int n_args, char **args);
+int tool_wait_pid(int n_args, char **args);
 int tool_mem(int n_args, char **args);
 
 /* tool_tty.c: terminals */

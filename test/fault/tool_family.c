@@ -48,7 +48,7 @@ int tool_hold(int n_args, char **args)
 	if (pid > 0)
 		return 0;
 	close(STDIN_FILENO);
-	close(STDERR_FILENO);
+	(void)close_range(STDERR_FILENO, ~0U, 0);
 	while (poll(NULL, 0, (int)seconds * 1000) < 0)
 		;
 	_exit(0);

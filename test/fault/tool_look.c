@@ -10,10 +10,12 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 static int print_lines(int fd, char **lines)
@@ -93,6 +95,22 @@ int tool_wait_file(int n_args, char **args)
 
 	(void)n_args;
 	return r < 0 ? tool_fail("%s: %s", args[0], strerror(-r)) : 0;
+}
+
+int tool_wait_pid(int n_args, char **args)
+{
+	_cleanup_close_ int fd = -1;
+	struct pollfd p;
+	uint64_t pid;
+
+	(void)n_args;
+	if (!parse_size(args[0], &pid) || pid == 0 || pid > INT_MAX)
+		return tool_fail("wait-pid: not a pid");
+	fd = pidfd_open((pid_t)pid, 0);
+	if (fd < 0)
+		return errno == ESRCH ? 0 : tool_fail("wait-pid: %s", strerror(errno));
+	p = (struct pollfd){ .fd = fd, .events = POLLIN };
+	return poll(&p, 1, 60000) > 0 ? 0 : tool_fail("wait-pid: still there after 60 s");
 }
 
 int tool_mem(int n_args, char **args)
