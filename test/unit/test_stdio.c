@@ -656,6 +656,21 @@ static void test_drained_is_told_once(void **state)
 	bed_join_ok(b, pid);
 }
 
+static void test_abandoned_before_it_was_told(void **state)
+{
+	struct bed *b = *state;
+	struct stdio *s = open_stdio(b, &(struct stdio_spec){ .in = NULL });
+	struct told told = { .s = s };
+
+	begin(s);
+	stdio_on_drained(s, tell_drained, &told);
+	stdio_abandon(s);
+	bed_settle(b);
+	assert_int_equal(told.times, 0);
+	assert_true(stdio_is_drained(s)); /* nothing was cut off */
+	stdio_free(s);
+}
+
 static void test_freed_at_any_time(void **state)
 {
 	struct bed *b = *state;
@@ -739,6 +754,7 @@ int main(void)
 		bed_test(test_exit_ends_stdin),
 		bed_test(test_grandchild_holds_the_pipe),
 		bed_test(test_drained_is_told_once),
+		bed_test(test_abandoned_before_it_was_told),
 		bed_test(test_freed_at_any_time),
 		bed_test(test_no_size_without_a_terminal),
 		bed_test(test_pipes_belong_to_the_user),

@@ -553,13 +553,21 @@ static void test_callers_pipes(void **state)
 /* The caller died: what the process prints is discarded, and the process is not held up. */
 static void test_caller_gone(void **state)
 {
-	for (int before = 0; before < 2; before++) {
+	for (int before = 0; before < 3; before++) {
 		struct bed *b = *state;
 		struct pipes p;
 		struct stdio_spec spec = make_pipes(&p);
 		struct term t;
 		pid_t pid;
 
+		if (before == 2) { /* a named pipe cannot be opened again without a reader */
+			const char *path = bed_fifo(b, "named");
+
+			fd_close(&p.out[0]);
+			fd_close(&p.out[1]);
+			p.out[0] = open_reader(path);
+			p.fds[0] = p.out[1] = open(path, O_WRONLY | O_CLOEXEC);
+		}
 		if (before)
 			fd_close(&p.out[0]);
 		t = open_term(b, &spec);
