@@ -160,7 +160,11 @@ install: all
 soak: check-build
 	test/soak/run
 
-bench: all test-tools
+# --- bench ---
+$(O)/test/bench/%: $(O)/test/bench/%.o $(O)/libcommon.a $(O)/libproto.a
+	$(CC) $(LDFLAGS_ALL) -pie $(LDFLAGS) -o $@ $^ $(LIBS)
+
+bench: all $(O)/test/bench/sink $(O)/test/bench/rpc
 	test/bench/run
 
 # --- fuzzers: test/fuzz/fuzz_X.c over test/fuzz/corpus/fuzz_X; what is found new is kept in build/ ---
