@@ -48,6 +48,8 @@ teardown() {
 @test "a left container is found by its cgroup, and removed" {
 	make_bundle "$BUNDLE" '.process.env = []'
 	runc --root "$T/r" run --detach --bundle "$BUNDLE" "$ID" </dev/null >/dev/null 2>&1 3>&-
+	# start has returned once init was let go: it becomes the tool in its own time
+	wait_for 10 grep -q "tool" "/proc/$(runc --root "$T/r" state "$ID" | jq .pid)/cmdline"
 	runc --root "$T/r" pause "$ID"
 	found=$(leftovers)
 	assert_match "$found" "process [0-9]+ \(by its cgroup\): /bin/tool pause"
