@@ -43,10 +43,12 @@ static void test_file_is_appended_to(void **state)
 		assert_int_equal(counters(s).out_in, bytes->n);
 		assert_int_equal(counters(s).out_out, bytes->n);
 		stdio_free(s);
-		if (round == 1)
+		if (round == 0)
 			pages = virtual_pages();
 	}
-	assert_true(virtual_pages() - pages < 16); /* no buffer is kept */
+	/* No buffer is kept. (valgrind maps memory of its own as it goes.) */
+	if (!getenv("LD_PRELOAD") || !strstr(getenv("LD_PRELOAD"), "vgpreload"))
+		assert_true(virtual_pages() - pages < 16);
 	small.open_end = true;
 	assert_int_equal(check_file(path, 0, small), 0);
 	out.open_end = true;
