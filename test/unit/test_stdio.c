@@ -372,13 +372,13 @@ static int leaving_reader(void *arg)
 {
 	struct bytes *bytes = arg;
 	uint64_t state = pattern_state(bytes->seed);
-	int fd = -1;
+	int fd = open(bytes->path, O_RDONLY);
 
 	for (size_t done = 0, n; done < bytes->n; done += n) {
-		uint8_t got[1000], want[1000];
+		uint8_t got[1000] = { 0 }, want[1000];
 		size_t have = 0;
 
-		if (done % 100000 == 0) {
+		if (done > 0 && done % 100000 == 0) {
 			close(fd);
 			fd = open(bytes->path, O_RDONLY);
 		}
