@@ -46,31 +46,45 @@ static int read_record(struct target *t, struct container_record *ret, struct er
 	return r == 0 ? 0 : cli_wrap_container(err, t->id);
 }
 
-/* 0, CODE_NOT_FOUND if it has gone or never was. */
-static int open_process(struct target *t, const struct container_record *record,
-	const char *exec_id, struct pidref *ret, struct error *err)
+/* A process as the record has it: its pid is 0 where it never ran. */
+static int find_process(struct target *t, const struct container_record *record,
+	const char *exec_id, pid_t *ret_pid, uint64_t *ret_start_time, struct error *err)
 {
-	pid_t pid = record->pid;
-	uint64_t start_time = record->start_time;
-	bool known = !*exec_id;
-	struct proc_stat st;
-	int r;
-
-	for (size_t i = 0; i < record->n_execs && !known; i++) {
+	if (!*exec_id) {
+		*ret_pid = record->pid;
+		*ret_start_time = record->start_time;
+		return 0;
+	}
+	for (size_t i = 0; i < record->n_execs; i++) {
 		if (strcmp(record->execs[i].exec_id, exec_id) != 0)
 			continue;
-		pid = record->execs[i].pid;
-		start_time = record->execs[i].start_time;
-		known = true;
+		*ret_pid = record->execs[i].pid;
+		*ret_start_time = record->execs[i].start_time;
+		return 0;
 	}
-	if (!known)
-		return error_set(err, CODE_NOT_FOUND, "container %s: no exec %s", t->id, exec_id);
+	return error_set(err, CODE_NOT_FOUND, "container %s: no exec %s", t->id, exec_id);
+}
+
+/* 0 with *ret open, or left closed where the process has finished. */
+static int open_process(
+	struct target *t, const char *exec_id, struct pidref *ret, struct error *err)
+{
+	_cleanup_(container_record_deinit) struct container_record record = { 0 };
+	uint64_t start_time = 0;
+	struct proc_stat st;
+	pid_t pid = 0;
+	int r = read_record(t, &record, err);
+
+	if (r == 0)
+		r = find_process(t, &record, exec_id, &pid, &start_time, err);
+	if (r != 0)
+		return r;
 	r = pid > 0 ? pidref_open_same(pid, start_time, ret) : -ESRCH;
 	/* what nobody has reaped yet has finished all the same */
-	if (r == -ESRCH || (r == 0 && proc_stat_read(pid, &st) == 0 && st.state == 'Z'))
-		return error_set(
-			err, CODE_NOT_FOUND, "container %s: process already finished", t->id);
-	return r < 0 ? error_errno(err, r, "container %s: process %d", t->id, pid) : 0;
+	if (r == 0 && proc_stat_read(pid, &st) == 0 && st.state == 'Z')
+		pidref_close(ret);
+	return r < 0 && r != -ESRCH ? error_errno(err, r, "container %s: process %d", t->id, pid)
+				    : 0;
 }
 
 /* --- through the runtime --- */
@@ -131,18 +145,15 @@ int dead_pids(struct target *t, pid_t **ret, size_t *ret_n, struct error *err)
 
 int dead_kill(struct target *t, const char *exec_id, int sig, bool all, struct error *err)
 {
-	_cleanup_(container_record_deinit) struct container_record record = { 0 };
 	_cleanup_(pidref_close) struct pidref p = PIDREF_INIT;
 	int r;
 
 	if (all)
 		return kill_all(t, sig, err);
-	r = read_record(t, &record, err);
-	if (r == 0)
-		r = open_process(t, &record, exec_id, &p, err);
+	r = open_process(t, exec_id, &p, err);
 	if (r != 0)
 		return r;
-	r = pidref_signal(&p, sig);
+	r = p.fd < 0 ? -ESRCH : pidref_signal(&p, sig);
 	if (r == -ESRCH)
 		return error_set(
 			err, CODE_NOT_FOUND, "container %s: process already finished", t->id);
@@ -151,7 +162,6 @@ int dead_kill(struct target *t, const char *exec_id, int sig, bool all, struct e
 
 int dead_wait(struct target *t, const char *exec_id, struct task_exit *ret, struct error *err)
 {
-	_cleanup_(container_record_deinit) struct container_record record = { 0 };
 	_cleanup_(pidref_close) struct pidref p = PIDREF_INIT;
 	struct pollfd poll_fd = { .events = POLLIN };
 	int r;
@@ -159,15 +169,8 @@ int dead_wait(struct target *t, const char *exec_id, struct task_exit *ret, stru
 	*ret = (struct task_exit){ .known = false };
 	if (dead_exit(&t->dir, exec_id, 0, ret))
 		return 0;
-	r = read_record(t, &record, err);
-	if (r != 0)
-		return r;
-	r = open_process(t, &record, exec_id, &p, err);
-	if (r == CODE_NOT_FOUND && !*exec_id) {
-		error_clear(err);
-		return 0;
-	}
-	if (r != 0)
+	r = open_process(t, exec_id, &p, err);
+	if (r != 0 || p.fd < 0)
 		return r;
 	poll_fd.fd = p.fd;
 	while (poll(&poll_fd, 1, -1) < 0)
