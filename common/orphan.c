@@ -14,7 +14,6 @@
 #include "common/cleanup.h"
 #include "common/limits.h"
 #include "common/pidref.h"
-#include "common/runtime.h"
 
 int orphan_exit(
 	const struct state_dir *dir, bool *ret_found, struct exit_entry *ret, struct error *err)
@@ -66,14 +65,15 @@ static bool init_lives(const struct container_record *r)
 	       proc_stat_read(r->pid, &stat) == 0 && stat.state != 'Z';
 }
 
-static int make_runtime(const struct container_record *r, struct runtime *ret, struct error *err)
+int orphan_runtime(const struct container_record *record, struct runtime *ret, struct error *err)
 {
-	int code = runtime_init(ret, r->runtime_kind, r->runtime, r->runtime_root, 0, err);
+	int code = runtime_init(
+		ret, record->runtime_kind, record->runtime, record->runtime_root, 0, err);
 
 	if (code != 0)
 		return code;
-	ret->systemd_cgroup = r->systemd_cgroup;
-	for (char **o = r->runtime_options; o && *o && code == 0; o++)
+	ret->systemd_cgroup = record->systemd_cgroup;
+	for (char **o = record->runtime_options; o && *o && code == 0; o++)
 		code = runtime_add_option(ret, *o, err);
 	return code;
 }
@@ -86,7 +86,7 @@ static int runtime_delete(const struct container_record *r, struct error *err)
 	const struct runtime_request request = {
 		.verb = RUNTIME_DELETE, .id = r->id, .force = true
 	};
-	int code = make_runtime(r, &rt, err);
+	int code = orphan_runtime(r, &rt, err);
 
 	if (code == 0)
 		code = runtime_run(&rt, &request, &outcome, err);

@@ -10,6 +10,7 @@
 
 #include "common/error.h"
 #include "common/ledger.h"
+#include "common/runtime.h"
 #include "common/state_dir.h"
 
 /*
@@ -26,3 +27,6 @@ int orphan_exit(
  * closed by the caller.
  */
 int orphan_delete(struct state_dir *dir, bool force, struct error *err);
+
+/* The runtime that an orphan was made with, to be asked about it. *ret: runtime_deinit(). */
+int orphan_runtime(const struct container_record *record, struct runtime *ret, struct error *err);

@@ -69,7 +69,9 @@ static int create(struct cli *cli, struct creation *c, struct error *err)
 	r = task_create(cli, t, &c->request, &pid, err);
 	if (r != 0) {
 		cli->failure = failure_status(err);
-		task_shutdown(t);
+		/* a shim that somebody else started may be asked again */
+		if (cli->via == VIA_DIRECT)
+			task_shutdown(t);
 		return r;
 	}
 	r = pid_file_write(c->options->pid_file, pid, err);

@@ -246,11 +246,11 @@ int failure_status(const struct error *err)
 {
 	/* that it is the program, not a mount or the working directory */
 	static const char *const program[] = { "exec: ", "exec /", "exec \"", "executable",
-		"exec user process", "exec format error", NULL };
+		"failed to load ", "exec user process", "exec format error", NULL };
 	static const char *const missing[] = { "executable file not found",
 		"no such file or directory", NULL };
-	static const char *const refused[] = { "permission denied", "is a directory",
-		"exec format error", NULL };
+	static const char *const refused[] = { "permission denied", "operation not permitted",
+		"is a directory", "exec format error", NULL };
 
 	if (!says(err, program))
 		return STATUS_OWN_FAILURE;

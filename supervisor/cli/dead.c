@@ -11,6 +11,7 @@
 
 #include "common/cleanup.h"
 #include "common/ledger.h"
+#include "common/orphan.h"
 #include "common/pidref.h"
 #include "common/runtime.h"
 #include "supervisor/cli/cli.h"
@@ -89,20 +90,6 @@ static int open_process(
 
 /* --- through the runtime --- */
 
-static int make_runtime(
-	const struct container_record *record, struct runtime *ret, struct error *err)
-{
-	int r = runtime_init(
-		ret, record->runtime_kind, record->runtime, record->runtime_root, 0, err);
-
-	if (r != 0)
-		return r;
-	ret->systemd_cgroup = record->systemd_cgroup;
-	for (char **o = record->runtime_options; o && *o && r == 0; o++)
-		r = runtime_add_option(ret, *o, err);
-	return r;
-}
-
 static int run_runtime(struct target *t, struct runtime_request *request,
 	struct runtime_outcome *outcome, struct runtime *rt, struct error *err)
 {
@@ -112,7 +99,7 @@ static int run_runtime(struct target *t, struct runtime_request *request,
 	if (r != 0)
 		return r;
 	request->id = t->id;
-	r = make_runtime(&record, rt, err);
+	r = orphan_runtime(&record, rt, err);
 	if (r == 0)
 		r = runtime_run(rt, request, outcome, err);
 	if (r == 0)

@@ -265,7 +265,8 @@ static void on_added(
 	streams_sent(&s->streams);
 	if (code != 0) {
 		session_fail(s, err);
-		s->gone = true;
+		/* a shim that somebody else started may be asked again */
+		s->gone = s->cli->via == VIA_DIRECT;
 		s->remove = false;
 		session_begin_ending(s);
 		return;

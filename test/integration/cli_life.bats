@@ -286,6 +286,37 @@ is_status() { # ID STATUS
 	assert nothing_left
 }
 
+@test "a shim started by hand takes its one container, and may be asked twice" {
+	make_bundle "$BUNDLE" '.process.args = ["/bin/tool", "exit", "6"] | .process.terminal = true'
+	socket=$("$CLEAT_BIN/cleat-shim" -root "$ROOT" -namespace default -id "$ID" start)
+	socket=${socket#unix://}
+	assert_equal "$("$CLEAT" --shim "$socket" list --json)" "[]"
+	run --separate-stderr "$CLEAT" --shim "$socket" run --bundle "$BUNDLE" other </dev/null
+	assert_status 125
+	assert_match "$stderr" "^cleat: container other: "
+	run --separate-stderr "$CLEAT" --shim "$socket" create --bundle "$BUNDLE" other </dev/null
+	assert_status 125
+	run "$CLEAT" --shim "$socket" run --rm --bundle "$BUNDLE" "$ID" </dev/null
+	assert_status 6
+	assert nothing_left
+}
+
+@test "a shim with nothing in it ends when it is told to" {
+	"$CLEAT_BIN/cleat-shim" -root "$ROOT" -namespace default -id "$ID" start
+	assert_equal "$(cleat list --json)" "[]"
+	assert_equal "$(cleat shim list --json | jq -r '.[0].id')" "$ID"
+	run --separate-stderr cleat state "$ID"
+	assert_status 125
+	assert_equal "$stderr" "cleat: container $ID: does not exist"
+	run cleat shim exit "$ID"
+	assert_status 0
+	assert nothing_left
+	"$CLEAT_BIN/cleat-shim" -root "$ROOT" -namespace default -id "$ID" start
+	run cleat delete --force "$ID"
+	assert_status 0
+	assert nothing_left
+}
+
 @test "shim list, ping and exit" {
 	make_bundle "$BUNDLE"
 	cleat run -d --bundle "$BUNDLE" "$ID"

@@ -36,6 +36,7 @@ is_in_state() { # PID STATE
 		kill "-$sig" "${PID[run]}"
 		finish run
 		assert_status $((sig + 40))
+		rm "$T/run.out"
 	done
 	assert nothing_left
 }
@@ -49,6 +50,7 @@ is_in_state() { # PID STATE
 		kill -s "$sig" "${PID[exec]}"
 		finish exec
 		assert_status 42
+		rm "$T/exec.out"
 	done
 	assert is_status "$ID" running
 	cleat delete --force "$ID"

@@ -42,6 +42,9 @@ static void test_not_found(void **state)
 		status_of("crun: executable file `nope` not found in $PATH: No such file or "
 			  "directory"),
 		127);
+	assert_int_equal(status_of("starting sandbox: creating process: failed to load /bin/nope: "
+				   "no such file or directory"),
+		127);
 	assert_int_equal(status_of("exec /script: no such file or directory"), 127);
 }
 
@@ -55,6 +58,7 @@ static void test_cannot_execute(void **state)
 				   "\"/bin\": is a directory"),
 		126);
 	assert_int_equal(status_of("exec /bin/garbage: exec format error"), 126);
+	assert_int_equal(status_of("open executable: Operation not permitted"), 126);
 	assert_int_equal(status_of("open executable: Permission denied"), 126);
 }
 
