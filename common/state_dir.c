@@ -301,17 +301,22 @@ int state_dir_remove(struct state_dir *dir, struct error *err)
 	char name[TEMP_NAME_MAX];
 	int r;
 
-	if (dir->lock_fd < 0)
+	if (dir->lock_fd < 0 || dir->fd < 0)
 		return error_set(
 			err, CODE_FAILED_PRECONDITION, "container %s: not locked by us", dir->id);
-	r = state_open_ns(dir->root, dir->ns, dir->id, &ns_fd, err);
+	/* another container may have the name by now */
+	r = check_still_there(dir, err);
+	if (r == 0)
+		r = state_open_ns(dir->root, dir->ns, dir->id, &ns_fd, err);
 	if (r != 0)
 		return r;
 	r = make_temp_name(GONE_PREFIX, name);
 	if (r == 0 && renameat2(ns_fd, dir->id, ns_fd, name, RENAME_NOREPLACE) < 0)
 		r = -errno;
-	if (r == 0)
+	if (r == 0) {
+		fd_close(&dir->fd);
 		r = remove_tree(ns_fd, name);
+	}
 	return r < 0 ? error_errno(err, r, "container %s: state folder", dir->id) : 0;
 }
 

@@ -61,7 +61,10 @@ int state_dir_open(
 int state_dir_lock(struct state_dir *dir, struct error *err);
 /* Whether somebody holds the lock. */
 bool state_dir_is_locked(const struct state_dir *dir);
-/* By the holder: renames the folder to .gone-XXXX and removes it with all that is in it. */
+/*
+ * By the holder: renames the folder to .gone-XXXX and removes it with all that is in it. dir->fd is
+ * -1 afterwards; the name is free for another container, which is never touched.
+ */
 int state_dir_remove(struct state_dir *dir, struct error *err);
 /* Closes descriptors (the lock goes with the last one) and frees. Safe to repeat. */
 void state_dir_close(struct state_dir *dir);
