@@ -33,6 +33,7 @@ static int send_signal(const struct pidref *target, uint32_t signal, struct erro
 
 /* A signal on its way through the runtime; it outlives the process that it is for. */
 struct runtime_kill {
+	bool is_sent; /* the signal has reached the init already; the runtime does the rest */
 	op_done done;
 	void *userdata;
 };
@@ -56,7 +57,9 @@ static void on_killed(const struct error *err, const char *words,
 	const struct op_result result = { .verb = RUNTIME_KILL, .words = words };
 
 	(void)outcome;
-	if (err->code != CODE_OK && means_gone(words)) {
+	if (err->code != CODE_OK && means_gone(words) && k->is_sent) {
+		k->done(&gone, &nothing, k->userdata);
+	} else if (err->code != CODE_OK && means_gone(words)) {
 		error_set(&gone, CODE_NOT_FOUND, "process already finished");
 		k->done(&gone, &nothing, k->userdata);
 	} else {
@@ -65,8 +68,8 @@ static void on_killed(const struct error *err, const char *words,
 	free(k);
 }
 
-static void kill_by_runtime(
-	struct container *c, uint32_t signal, bool all, op_done done, void *userdata)
+static void kill_by_runtime(struct container *c, uint32_t signal, bool all, bool is_sent,
+	op_done done, void *userdata)
 {
 	const struct runtime_request request = {
 		.verb = RUNTIME_KILL, .id = c->id, .signal = (int)signal, .all = all
@@ -79,7 +82,7 @@ static void kill_by_runtime(
 		done(&err, &nothing, userdata);
 		return;
 	}
-	*k = (struct runtime_kill){ done, userdata };
+	*k = (struct runtime_kill){ is_sent, done, userdata };
 	if (runtime_call_begin(c->shim, &c->runtime, &request, NULL, 0, on_killed, k, NULL, &err) !=
 		0) {
 		done(&err, &nothing, userdata);
@@ -98,7 +101,7 @@ static void kill_init(struct process *p, uint32_t signal, bool all, op_done done
 	_cleanup_error_ struct error err = ERROR_INIT;
 
 	if (signal != SIGKILL) {
-		kill_by_runtime(c, signal, all, done, userdata);
+		kill_by_runtime(c, signal, all, false, done, userdata);
 		return;
 	}
 	if (all && c->cgroup.fd >= 0)
@@ -106,7 +109,7 @@ static void kill_init(struct process *p, uint32_t signal, bool all, op_done done
 	send_signal(&p->pidref, signal, &err);
 	/* a frozen v1 cgroup lets no signal through: the runtime thaws it */
 	if (is_frozen(p) || (all && c->cgroup.fd < 0))
-		kill_by_runtime(c, signal, all, done, userdata);
+		kill_by_runtime(c, signal, all, err.code == CODE_OK, done, userdata);
 	else
 		done(&err, &nothing, userdata);
 }
