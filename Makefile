@@ -118,6 +118,17 @@ $(O)/test/unit/%: $(O)/test/unit/%.o $(O)/libcli.a $(O)/libshim.a $(O)/libcommon
 .PHONY: unit-build
 unit-build: $(UNIT)
 
+# test/integration/test_*.c: a real shim driven through the client library; bed.c is under all of them
+INTEGRATION := $(patsubst test/integration/%.c,$(O)/test/integration/%,$(wildcard test/integration/test_*.c))
+.PRECIOUS: $(O)/test/integration/%.o
+
+$(O)/test/integration/%: $(O)/test/integration/%.o $(O)/test/integration/bed.o $(O)/libshim.a \
+		$(O)/libcommon.a $(O)/libproto.a
+	$(CC) $(LDFLAGS_ALL) -pie $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+
+.PHONY: integration-build
+integration-build: $(INTEGRATION)
+
 # --- what people call: demo, check and its stricter kin (SUITES=... picks, STRICT=1 refuses skips) ---
 # valgrind follows the children of a test only into our own programs: a runtime's are not ours.
 SUITES   ?=
@@ -128,7 +139,7 @@ VALGRIND := valgrind -q --log-file=\$$TEST_REPORTS.%p --error-exitcode=99 --leak
 demo: all
 	scripts/run-demo
 
-check-build: all unit-build test-tools
+check-build: all unit-build integration-build test-tools
 check: check-build
 	VARIANT=$(VARIANT) STRICT=$(STRICT) test/run $(SUITES)
 
