@@ -84,9 +84,13 @@ int cli_flush(struct error *err)
 /* Descriptors that we open must not become somebody's standard streams. */
 static void open_standard_streams(void)
 {
-	for (int fd = 0; fd < 3; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
-			_exit(STATUS_OWN_FAILURE);
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	/* the lowest free number: as long as that is one of the three, one was missing */
+	while (fd >= 0 && fd <= STDERR_FILENO)
+		fd = dup(fd);
+	if (fd > STDERR_FILENO)
+		close(fd);
 }
 
 /* 0: nobody listens there. Otherwise CODE_UNAVAILABLE, or what stands in the way. */

@@ -34,11 +34,8 @@ static const struct column list_columns[] = {
 
 static int print_ids(const json_t *all, struct error *err)
 {
-	const json_t *one;
-	size_t i;
-
-	json_array_foreach (all, i, one)
-		printf("%s\n", json_get_string(one, "id", ""));
+	for (size_t i = 0; i < json_array_size(all); i++)
+		printf("%s\n", json_get_string(json_array_get(all, i), "id", ""));
 	return cli_flush(err);
 }
 

@@ -60,15 +60,15 @@ static void set_spec(json_t *obj, json_t *spec, const char *bundle)
 /* The one whose folder or socket it is, as runc has it. */
 static void set_owner(json_t *obj, const char *path)
 {
-	const struct passwd *user;
+	struct passwd entry, *user = NULL;
 	struct stat st;
+	char text[1024];
 
 	if (stat(path, &st) < 0) {
 		set_string(obj, "owner", "");
 		return;
 	}
-	user = getpwuid(st.st_uid);
-	if (user)
+	if (getpwuid_r(st.st_uid, &entry, text, sizeof(text), &user) == 0 && user)
 		set_string(obj, "owner", user->pw_name);
 	else
 		set(obj, "owner", json_sprintf("%u", st.st_uid));

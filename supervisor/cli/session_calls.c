@@ -127,8 +127,9 @@ static void on_records(
 	const Cleat__Shim__V1__ExitRecordsResponse *answer = (const void *)message;
 	struct session *s = userdata;
 
+	(void)code;
 	(void)err;
-	s->exit_known = code == 0 && answer->n_records > 0 &&
+	s->exit_known = answer && answer->n_records > 0 &&
 			answer->records[answer->n_records - 1]->exit_known;
 	s->exited = true;
 	session_step(s);

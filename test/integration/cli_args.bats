@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the command line says before it talks to anybody: help, mistakes, and an empty root.
 
+# shellcheck disable=SC2154 # stderr and the like are set by `run` of bats
+
 load lib
 
 setup() {

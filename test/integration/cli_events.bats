@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # events: of one container and of all, from when, and how following ends.
 
+# shellcheck disable=SC2154 # stderr and the like are set by `run` of bats
+
 load lib
 
 setup() {

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # exec and ps: what runs in a container besides its init.
 
+# shellcheck disable=SC2154 # stderr and the like are set by `run` of bats
+
 load lib
 
 setup() {

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # A container's life from the command line: run, create, start, wait, list, state, delete.
 
+# shellcheck disable=SC2154 # stderr and the like are set by `run` of bats
+
 load lib
 
 setup() {

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Containers whose shim was killed: still listed, told of, signalled and removed.
 
+# shellcheck disable=SC2154 # stderr and the like are set by `run` of bats
+
 load lib
 
 setup() {
@@ -51,7 +53,7 @@ is_orphaned() {
 	assert_match "$stderr" "is orphaned"
 	run --separate-stderr cleat delete "$ID"
 	assert_status 125
-	assert_match "$stderr" "^cleat: container $ID[: ]"
+	assert_match "$stderr" "^cleat: container ${ID}[: ]"
 	run cleat delete --force "$ID"
 	assert_status 0
 }

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Signals of a foreground cleat, and what is left when it is killed itself.
 
+# shellcheck disable=SC2154 # stderr and the like are set by `run` of bats
+
 load lib
 
 setup() {

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # A container in a real terminal: tmux holds it, a shell is in it, and cleat runs in that shell.
 
+# shellcheck disable=SC2154 # stderr and the like are set by `run` of bats
+
 load lib
 
 setup() {
