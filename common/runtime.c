@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -94,7 +93,6 @@ static int make_absolute(char **path)
 static int find_command(const char *command, char **ret, struct error *err)
 {
 	_cleanup_free_ char *path = NULL;
-	struct stat st;
 	int r = spawn_find_program(command, &path);
 
 	if (r == -ENOENT && !strchr(command, '/'))
@@ -102,13 +100,8 @@ static int find_command(const char *command, char **ret, struct error *err)
 			"runtime \"%s\": no program of this name in PATH", command);
 	if (r == 0)
 		r = make_absolute(&path);
-	if (r == 0 && stat(path, &st) < 0)
-		r = -errno;
 	if (r < 0)
 		return error_errno(err, r, "runtime \"%s\"", command);
-	if (!S_ISREG(st.st_mode))
-		return error_set(
-			err, CODE_INVALID_ARGUMENT, "runtime \"%s\": not a program", command);
 	*ret = TAKE_PTR(path);
 	return 0;
 }

@@ -168,13 +168,13 @@ struct saying {
 };
 
 static const struct saying sayings[] = {
-	{ "container", "does not exist", CODE_NOT_FOUND },
+	{ "container ", "does not exist", CODE_NOT_FOUND },
 	/* crun */
 	{ "error opening file `", "/status`: No such file or directory", CODE_NOT_FOUND },
 	{ "cannot open directory '", "': No such file or directory", CODE_NOT_FOUND },
 	/* runsc */
 	{ "loading ", ": file does not exist", CODE_NOT_FOUND },
-	{ "container", "already exists", CODE_ALREADY_EXISTS },
+	{ "container ", "already exists", CODE_ALREADY_EXISTS },
 	{ "creating container: ", "container already exists", CODE_ALREADY_EXISTS },
 };
 

@@ -83,15 +83,18 @@ static int make_line(const char *program, const char *root, const char *ns, cons
 /* NULL if there is none. */
 static char *find_sentence(const struct buf *text)
 {
-	const char *p = (const char *)buf_head(text), *end = p + text->len;
+	const char *p = (const char *)buf_head(text);
 	char *sentence = NULL;
+	size_t left = text->len;
 
-	while (p && p < end) {
-		const char *stop = memchr(p, '\n', (size_t)(end - p));
-		size_t n = (size_t)((stop ? stop : end) - p);
+	while (left > 0) {
+		const char *stop = memchr(p, '\n', left);
+		size_t n = stop ? (size_t)(stop - p) : left;
 		char *line = text_clean(p, n, LIMIT_SENTENCE);
 
-		p += n + 1;
+		n += stop != NULL;
+		p += n;
+		left -= n;
 		if (!line || !*line || strncmp(line, "time=\"", 6) == 0) {
 			free(line);
 			continue;

@@ -61,6 +61,8 @@ static int read_json(const struct state_dir *dir, const char *name, json_t **ret
 			err->code = CODE_INTERNAL;
 		return r == CODE_INVALID_ARGUMENT ? CODE_INTERNAL : r;
 	}
+	if (!json_is_object(j))
+		return broken(dir, name, "must be an object", err);
 	if (json_need_int(j, "v", name, &v, NULL) != 0)
 		return broken(dir, name, "has no version", err);
 	if (v > VERSION)

@@ -70,7 +70,7 @@ static void test_reader_sees_old_or_new(void **state)
 
 	memset(data, 'a', SIZE);
 	assert_int_equal(file_write_atomic(bed->dir, "f", data, SIZE, 0600), 0);
-	pid = fork();
+	pid = fork_child();
 	if (pid == 0)
 		for (int i = 0;; i++) {
 			memset(data, i % 2 ? 'a' : 'b', SIZE);

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Blocking calls: of scripts that stand in for a runtime, and of the runtimes that are here. */
+#include "common/runtime.h"
+
+#include <signal.h>
+
+#include "common/clock.h"
+#include "common/limits.h"
+#include "common/spawn.h"
+#include "test/unit/unit.h"
+
+static struct runtime script(struct bed *bed, const char *text, uint32_t deadline_ms)
+{
+	struct error err = ERROR_INIT;
+	struct runtime rt;
+	char path[128];
+
+	write_script(bed->dir, "runc", text);
+	snprintf(path, sizeof(path), "%s/runc", bed->path);
+	assert_ok(runtime_init(&rt, NULL, path, "/r", deadline_ms, &err), &err);
+	return rt;
+}
+
+/* Runs and judges; without a log. */
+static void expect(
+	struct bed *bed, const char *text, uint32_t deadline_ms, int code, const char *sentence)
+{
+	const struct runtime_request request = { .verb = RUNTIME_STATE, .id = "web" };
+	struct runtime_outcome o = RUNTIME_OUTCOME_INIT;
+	struct runtime rt = script(bed, text, deadline_ms);
+	struct error err = ERROR_INIT;
+
+	assert_ok(runtime_run(&rt, &request, &o, &err), &err);
+	assert_error(runtime_judge(&rt, RUNTIME_STATE, &o, NULL, &err), &err, code, sentence);
+	runtime_outcome_deinit(&o);
+	runtime_deinit(&rt);
+}
+
+static void test_endings(void **state)
+{
+	expect(*state, "#!/bin/sh\nexit 0\n", 0, CODE_OK, NULL);
+	expect(*state, "#!/bin/sh\necho cause >&2; exit 1\n", 0, CODE_UNKNOWN, "runc state: cause");
+	expect(*state, "#!/bin/sh\nexit 42\n", 0, CODE_UNKNOWN,
+		"runc state: exited with 42 without a word");
+	expect(*state, "#!/bin/sh\nkill -SEGV $$\n", 0, CODE_UNKNOWN,
+		"runc state: killed by signal 11 without a word");
+	expect(*state, "#!/bin/sh\nsleep 100\n", 150, CODE_DEADLINE_EXCEEDED,
+		"runc state: no answer in 150 ms");
+	expect(*state, "#!/bin/sh\nsleep 100\n", 1000, CODE_DEADLINE_EXCEEDED,
+		"runc state: no answer in 1 s");
+}
+
+/* The words of the command line arrive one by one, and the environment is clean. */
+static void test_arguments_and_environment(void **state)
+{
+	const struct runtime_request request = {
+		.verb = RUNTIME_CREATE, .id = "web", .bundle = "/a b", .pid_file = "/p"
+	};
+	struct runtime rt = script(*state,
+		"#!/bin/sh\nfor w; do echo \"[$w]\"; done; echo \"<$NOTIFY_SOCKET$CLEAT_TEST>\"\n",
+		0);
+	struct runtime_outcome o = RUNTIME_OUTCOME_INIT;
+	struct error err = ERROR_INIT;
+	static const char expected[] = "[--root=/r]\n[create]\n[--bundle]\n[/a b]\n[--pid-file]\n"
+				       "[/p]\n[web]\n<kept>\n";
+
+	setenv("NOTIFY_SOCKET", "/run/x", 1);
+	setenv("CLEAT_TEST", "kept", 1);
+	assert_ok(runtime_run(&rt, &request, &o, &err), &err);
+	unsetenv("NOTIFY_SOCKET");
+	assert_int_equal(o.out.len, strlen(expected));
+	assert_memory_equal(buf_head(&o.out), expected, o.out.len);
+	runtime_outcome_deinit(&o);
+	runtime_deinit(&rt);
+}
+
+/* At the limits of what is kept, one above, far above. */
+static void check_kept(struct bed *bed, size_t out, size_t err_bytes)
+{
+	const struct runtime_request request = { .verb = RUNTIME_LIST };
+	struct runtime_outcome o = RUNTIME_OUTCOME_INIT;
+	struct error err = ERROR_INIT;
+	struct runtime rt;
+	char text[128];
+
+	snprintf(text, sizeof(text),
+		"#!/bin/sh\nhead -c %zu /dev/zero\nhead -c %zu /dev/zero >&2\n", out, err_bytes);
+	rt = script(bed, text, 0);
+	assert_ok(runtime_run(&rt, &request, &o, &err), &err);
+	assert_int_equal(o.out.len, out < LIMIT_RUNTIME_JSON ? out : LIMIT_RUNTIME_JSON);
+	assert_int_equal(
+		o.err.len, err_bytes < LIMIT_RUNTIME_STDERR ? err_bytes : LIMIT_RUNTIME_STDERR);
+	assert_int_equal(o.out_overflow, out > LIMIT_RUNTIME_JSON);
+	runtime_outcome_deinit(&o);
+	runtime_deinit(&rt);
+}
+
+static void test_limits(void **state)
+{
+	check_kept(*state, LIMIT_RUNTIME_JSON, LIMIT_RUNTIME_STDERR);
+	check_kept(*state, LIMIT_RUNTIME_JSON + 1, LIMIT_RUNTIME_STDERR + 1);
+	check_kept(*state, 3 * LIMIT_RUNTIME_JSON, 100 * LIMIT_RUNTIME_STDERR);
+}
+
+static void test_noise_instead_of_json(void **state)
+{
+	const struct runtime_request request = { .verb = RUNTIME_STATE, .id = "web" };
+	struct runtime rt = script(
+		*state, "#!/bin/sh\necho 'oops, no JSON'; head -c 3000000 /dev/urandom\n", 0);
+	struct runtime_outcome o = RUNTIME_OUTCOME_INIT;
+	struct error err = ERROR_INIT;
+	struct runtime_state s;
+
+	assert_ok(runtime_run(&rt, &request, &o, &err), &err);
+	assert_ok(runtime_judge(&rt, RUNTIME_STATE, &o, NULL, &err), &err);
+	assert_error(runtime_read_state(&rt, &o.out, &s, &err), &err, CODE_INTERNAL,
+		"runc state: not the JSON that was expected: oops, no JSON");
+	runtime_outcome_deinit(&o);
+	runtime_deinit(&rt);
+}
+
+/* A container that create leaves behind has our pipes. */
+static void test_container_holds_stdout(void **state)
+{
+	const struct runtime_request request = {
+		.verb = RUNTIME_CREATE, .id = "web", .bundle = "/b"
+	};
+	struct runtime rt = script(*state, "#!/bin/sh\nsleep 100 & echo $!\n", 0);
+	struct runtime_outcome o = RUNTIME_OUTCOME_INIT;
+	struct error err = ERROR_INIT;
+	int64_t begun = clock_monotonic_ms();
+
+	assert_ok(runtime_run(&rt, &request, &o, &err), &err);
+	assert_true(clock_monotonic_ms() - begun < 5000);
+	assert_ok(runtime_judge(&rt, RUNTIME_CREATE, &o, NULL, &err), &err);
+	assert_int_equal(kill(atoi((const char *)buf_head(&o.out)), SIGKILL), 0);
+	runtime_outcome_deinit(&o);
+	runtime_deinit(&rt);
+}
+
+static void test_vanished_runtime(void **state)
+{
+	struct bed *bed = *state;
+	const struct runtime_request request = { .verb = RUNTIME_LIST };
+	struct runtime rt = script(bed, "#!/bin/sh\n", 0);
+	struct runtime_outcome o = RUNTIME_OUTCOME_INIT;
+	struct error err = ERROR_INIT;
+	char sentence[256];
+
+	assert_int_equal(unlinkat(bed->dir, "runc", 0), 0);
+	snprintf(
+		sentence, sizeof(sentence), "runc list: %s: No such file or directory", rt.command);
+	assert_error(runtime_run(&rt, &request, &o, &err), &err, CODE_NOT_FOUND, sentence);
+	runtime_deinit(&rt);
+}
+
+static struct runtime_outcome call(const struct runtime *rt, enum runtime_verb verb)
+{
+	const struct runtime_request request = { .verb = verb, .id = "cleat-unit-none" };
+	struct runtime_outcome o = RUNTIME_OUTCOME_INIT;
+	struct error err = ERROR_INIT;
+
+	assert_ok(runtime_run(rt, &request, &o, &err), &err);
+	return o;
+}
+
+/* The real ones: no container is listed, none is there to be asked for. */
+static void check_real(struct bed *bed, const char *name)
+{
+	struct runtime_outcome o;
+	struct error err = ERROR_INIT;
+	struct runtime_state *list;
+	struct runtime rt;
+	char root[128];
+	size_t n = 99;
+
+	snprintf(root, sizeof(root), "%s/%s", bed->path, name);
+	assert_ok(runtime_init(&rt, NULL, name, root, 0, &err), &err);
+	o = call(&rt, RUNTIME_LIST);
+	assert_ok(runtime_judge(&rt, RUNTIME_LIST, &o, NULL, &err), &err);
+	assert_ok(runtime_read_list(&rt, &o.out, &list, &n, &err), &err);
+	assert_int_equal(n, 0);
+	runtime_states_free(list, n);
+	runtime_outcome_deinit(&o);
+	for (int verb = 0; verb < _RUNTIME_VERB_MAX; verb++) {
+		if (verb == RUNTIME_CREATE || verb == RUNTIME_RUN || verb == RUNTIME_EXEC ||
+			verb == RUNTIME_LIST)
+			continue;
+		o = call(&rt, (enum runtime_verb)verb);
+		assert_error(runtime_judge(&rt, (enum runtime_verb)verb, &o, NULL, &err), &err,
+			CODE_NOT_FOUND, NULL);
+		runtime_outcome_deinit(&o);
+	}
+	runtime_deinit(&rt);
+}
+
+static void test_real_runtimes(void **state)
+{
+	static const char *const names[] = { "runc", "crun", "runsc" };
+	int tried = 0;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		char *path = NULL;
+
+		if (geteuid() != 0 || spawn_find_program(names[i], &path) < 0)
+			continue;
+		free(path);
+		check_real(*state, names[i]);
+		tried++;
+	}
+	if (tried == 0)
+		skip();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		bed_test(test_endings),
+		bed_test(test_arguments_and_environment),
+		bed_test(test_limits),
+		bed_test(test_noise_instead_of_json),
+		bed_test(test_container_holds_stdout),
+		bed_test(test_vanished_runtime),
+		bed_test(test_real_runtimes),
+	};
+
+	if (!has_pidfds())
+		return 0;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
