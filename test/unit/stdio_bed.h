@@ -3,7 +3,7 @@
 
 /* What the tests of a process's streams share. */
 
-#include "stream_bed.h"
+#include "test/unit/stream_bed.h"
 
 #include "common/cleanup.h"
 #include "shim/stdio.h"

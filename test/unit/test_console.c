@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "stream_bed.h"
+#include "test/unit/stream_bed.h"
 
 #include "common/cleanup.h"
 

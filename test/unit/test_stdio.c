@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "stdio_bed.h"
+#include "test/unit/stdio_bed.h"
 
 #include "common/cleanup.h"
 

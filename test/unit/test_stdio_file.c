@@ -5,7 +5,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 
-#include "stdio_bed.h"
+#include "test/unit/stdio_bed.h"
 
 static int check_file(const char *path, size_t skip, struct bytes bytes)
 {

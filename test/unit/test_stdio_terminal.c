@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <termios.h>
 
-#include "stdio_bed.h"
+#include "test/unit/stdio_bed.h"
 
 struct term {
 	struct stdio *s;
