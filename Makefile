@@ -37,7 +37,7 @@ LDFLAGS_ALL += -fsanitize=address,undefined
 SHIM_LINK := -pie
 else ifeq ($(VARIANT),debug)
 # For valgrind, which wants a dynamic program: it replaces malloc in libc.so only.
-CFLAGS_ALL += -O1 -fPIE -D_FORTIFY_SOURCE=2
+CFLAGS_ALL += -O1 -fPIE -D_FORTIFY_SOURCE=2 -DCLEAT_UNDER_VALGRIND
 SHIM_LINK := -pie
 else
 CFLAGS_ALL += -O2 -fPIE -D_FORTIFY_SOURCE=2
@@ -149,9 +149,9 @@ asan-check:
 	VARIANT=asan STRICT=$(STRICT) TEST_SLOWER=3 ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 \
 		UBSAN_OPTIONS=print_stacktrace=1 test/run $(or $(SUITES),unit integration)
 
-valgrind-check:
-	$(MAKE) VARIANT=debug unit-build test-tools
-	VARIANT=debug STRICT=$(STRICT) TEST_SLOWER=10 TEST_WRAP="$(VALGRIND)" test/run $(or $(SUITES),unit)
+valgrind-check: all
+	$(MAKE) VARIANT=debug all unit-build test-tools
+	VARIANT=debug STRICT=$(STRICT) TEST_SLOWER=10 TEST_WRAP="$(VALGRIND)" test/run $(or $(SUITES),unit valgrind)
 
 .PHONY: fmt fmt-check analyze
 fmt:
