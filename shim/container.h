@@ -78,6 +78,10 @@ void container_create(
 	struct shim *shim, const struct create_params *params, op_done done, void *userdata);
 
 struct exec_params {
+	/*
+	 * NULL: an exec of 2017. process_start() names it pid-PID, tells that it was added right
+	 * before that it was started, and forgets it if it could not be started.
+	 */
 	const char *exec_id;
 	const void *spec; /* the process spec, JSON */
 	size_t n_spec;

@@ -198,6 +198,8 @@ void events_add_reserved(
 
 void events_end(struct events *events)
 {
+	if (events->ended)
+		return;
 	events->ended = true;
 	wake_cursors(events, NULL);
 }

@@ -84,7 +84,7 @@ void events_add_reserved(
 
 /*
  * There will be no more events (the shim is ending): every cursor is woken, so that a reader can
- * read to the end and finish. To be called once; events_add() still works, for what comes late.
+ * read to the end and finish. Safe to repeat; events_add() still works, for what comes late.
  */
 void events_end(struct events *events);
 bool events_has_ended(const struct events *events);

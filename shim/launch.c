@@ -174,6 +174,22 @@ static int find(struct operation *op, pid_t *ret_pid, struct pidref *ret,
 	return r != 0 ? r : identify(op, *ret_pid, ret, ret_dead, err);
 }
 
+/* A 2017 Exec is known by its pid: pid-N, or pid-N-2 where an old one of that number is kept. */
+static void name_by_pid(struct process *p)
+{
+	char name[LIMIT_ID + 1];
+	char *copy;
+
+	snprintf(name, sizeof(name), "pid-%d", p->pid);
+	for (int i = 2; container_find(p->container, name); i++)
+		snprintf(name, sizeof(name), "pid-%d-%d", p->pid, i);
+	copy = strdup(name);
+	if (!copy)
+		return; /* it keeps the random name that it had */
+	free(p->exec_id);
+	p->exec_id = copy;
+}
+
 static int adopt(struct operation *op, struct error *err)
 {
 	struct process *p = op->process;
@@ -182,6 +198,8 @@ static int adopt(struct operation *op, struct error *err)
 
 	if (r != 0)
 		return r;
+	if (p->named_by_pid)
+		name_by_pid(p); /* before its exit may be written down */
 	p->started_at = dead ? dead->at : clock_now();
 	p->status = p->is_init ? PROCESS_CREATED : PROCESS_RUNNING;
 	if (dead)

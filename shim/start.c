@@ -147,20 +147,14 @@ static void run_start_init(struct operation *op)
 
 /* --- execs --- */
 
-/* A 2017 Exec is known by its pid: pid-N, or pid-N-2 where an old one of that number is kept. */
-static void name_by_pid(struct process *p)
+/* One of 2017 whose start failed was never told of: it goes, for nobody could name it to delete it. */
+static void fail_exec(struct operation *op)
 {
-	char name[LIMIT_ID + 1];
-	char *copy;
+	struct process *p = op->process;
 
-	snprintf(name, sizeof(name), "pid-%d", p->pid);
-	for (int i = 2; container_find(p->container, name); i++)
-		snprintf(name, sizeof(name), "pid-%d-%d", p->pid, i);
-	copy = strdup(name);
-	if (!copy)
-		return; /* it keeps the random name that it had */
-	free(p->exec_id);
-	p->exec_id = copy;
+	if (p->named_by_pid && p->status == PROCESS_CREATED)
+		p->status = PROCESS_DELETED;
+	fail_and_announce(op, RUNTIME_EXEC);
 }
 
 static void on_exec_launched(struct operation *op, bool ok)
@@ -170,13 +164,11 @@ static void on_exec_launched(struct operation *op, bool ok)
 
 	if (!ok) {
 		p->start_failed = true;
-		fail_and_announce(op, RUNTIME_EXEC);
+		fail_exec(op);
 		return;
 	}
-	if (p->named_by_pid) {
-		name_by_pid(p);
+	if (p->named_by_pid)
 		publish(p, EVENT_EXEC_ADDED);
-	}
 	container_save(p->container);
 	publish(p, EVENT_EXEC_STARTED);
 	finish_and_announce(op, &ERROR_INIT, &result);
@@ -193,7 +185,7 @@ static void run_start_exec(struct operation *op)
 		r = error_set(&op->error, CODE_FAILED_PRECONDITION,
 			"exec %s could not be started before; delete it", p->exec_id);
 	if (r != 0)
-		fail_and_announce(op, RUNTIME_EXEC);
+		fail_exec(op);
 	else
 		launch_begin(op, RUNTIME_EXEC, on_exec_launched);
 }
