@@ -196,6 +196,7 @@ static int setup(void **state, bool fake)
 {
 	_cleanup_free_ char *programs = programs_folder();
 	_cleanup_free_ char *path = format("%s:%s", programs, getenv("PATH"));
+	_cleanup_free_ char *fake_program = tool_path("fake-runtime");
 	struct bed *bed = calloc(1, sizeof(*bed));
 
 	setenv("PATH", path, 1);
@@ -204,11 +205,13 @@ static int setup(void **state, bool fake)
 	assert_non_null(mkdtemp(bed->dir));
 	bed->root = format("%s/root", bed->dir);
 	bed->bundle = format("%s/bundle", bed->dir);
-	bed->script = format("%s/script", bed->dir);
+	bed->fake_path = format("%s/fake-runtime", bed->dir);
+	bed->script = format("%s.script", bed->fake_path);
 	bed->runtime_root = format("%s/r", bed->dir);
 	bed->out = format("file://%s/out", bed->dir);
 	bed->id = format("%s-c", bed->dir + strlen("/tmp/"));
 	assert_int_equal(mkdir(bed->runtime_root, 0700), 0);
+	assert_int_equal(symlink(fake_program, bed->fake_path), 0);
 	bed_script(bed, "");
 	make_bundle(bed);
 	bed_start_shim(bed);
@@ -322,6 +325,7 @@ static void check_leftovers(const struct bed *bed)
 		fail_msg("left behind: a mount in %s", bed->dir);
 	check_folder(bed, "root/c/default");
 	check_folder(bed, "root/s");
+	check_folder(bed, "root/r/default");
 	check_folder(bed, "r");
 	check_cgroups(bed);
 }
@@ -381,6 +385,7 @@ static void bed_unmake(struct bed *bed)
 	free(bed->root);
 	free(bed->bundle);
 	free(bed->script);
+	free(bed->fake_path);
 	free(bed->runtime_root);
 	free(bed->out);
 	free(bed->id);
@@ -495,17 +500,11 @@ Google__Protobuf__Any *bed_options(
 	struct bed *bed, uint8_t room[static 1024], Google__Protobuf__Any *any)
 {
 	Cleat__Shim__V1__RuntimeOptions o = CLEAT__SHIM__V1__RUNTIME_OPTIONS__INIT;
-	_cleanup_free_ char *script = format("script=%s", bed->script);
-	_cleanup_free_ char *fake = bed->fake ? tool_path("fake-runtime") : NULL;
-
 	o.kind = (char *)"runc";
 	o.root = bed->runtime_root;
 	o.deadline_ms = bed->deadline_ms;
-	if (fake) {
-		o.command = fake;
-		o.options = &script;
-		o.n_options = 1;
-	}
+	if (bed->fake)
+		o.command = bed->fake_path;
 	assert_true(protobuf_c_message_get_packed_size(&o.base) <= 1024);
 	google__protobuf__any__init(any);
 	any->type_url = (char *)"cleat.shim.v1.RuntimeOptions";
@@ -549,21 +548,39 @@ uint32_t bed_start(struct bed *bed, const char *exec_id)
 	return pid;
 }
 
-void bed_await_ready(struct bed *bed)
+void bed_await_text(struct bed *bed, const char *text)
 {
 	const char *path = bed->out + strlen("file://");
 	int64_t end = clock_monotonic_ms() + CALL_MS;
 
 	for (;;) {
-		_cleanup_buf_ struct buf text = BUF_INIT;
+		_cleanup_buf_ struct buf seen = BUF_INIT;
 
-		if (fd_read_file(AT_FDCWD, path, &text, 1u << 20) == 0 &&
-			memmem(buf_head(&text), text.len, "ready", 5))
+		if (fd_read_file(AT_FDCWD, path, &seen, 1u << 20) == 0 &&
+			memmem(buf_head(&seen), seen.len, text, strlen(text)))
 			return;
 		if (clock_monotonic_ms() > end)
-			fail_msg("the init never said \"ready\"");
+			fail_msg("the init never said \"%s\"", text);
 		poll(NULL, 0, 5);
 	}
+}
+
+void bed_await_ready(struct bed *bed)
+{
+	bed_await_text(bed, "ready");
+}
+
+uint32_t bed_wait_pid(struct bed *bed, uint32_t pid)
+{
+	return bed_wait(bed, bed_sentence("pid-%u", pid));
+}
+
+const char *bed_sentence(const char *fmt, uint32_t n)
+{
+	static char text[256];
+
+	snprintf(text, sizeof(text), fmt, n);
+	return text;
 }
 
 void bed_exec(struct bed *bed, const char *exec_id, const char *args, bool terminal)

@@ -6,8 +6,8 @@
  * client starts one, a blocking client on its socket, and a teardown that ends all of it in order
  * and fails the test when anything is left: a process, a mount, a cgroup, a folder, a socket.
  *
- * The runtime is runc, or the scripted one (test/fault/fake_runtime.c) with bed.script. Both run
- * the multi-tool as /bin/tool.
+ * The runtime is runc, or the scripted one (test/fault/fake_runtime.c), whose script may be changed
+ * at any time. Both run the multi-tool as /bin/tool.
  */
 
 #include <stdbool.h>
@@ -36,7 +36,8 @@
 struct bed {
 	bool fake; /* the runtime is the scripted one */
 	char *dir, *root, *bundle, *script, *runtime_root;
-	char *out; /* the init's stdout: a file's URI */
+	char *fake_path; /* the scripted runtime: a link in dir, with its script beside it */
+	char *out;	 /* the init's stdout: a file's URI */
 	char *id;
 	char *socket;
 	struct ttrpc_client *client;
@@ -67,6 +68,9 @@ void bed_assert_alive(struct bed *bed);
 Google__Protobuf__Any *bed_options(
 	struct bed *bed, uint8_t room[static 1024], Google__Protobuf__Any *any);
 
+/* A sentence with a number in it, in static storage. */
+const char *bed_sentence(const char *fmt, uint32_t n) __attribute__((format(printf, 1, 0)));
+
 /* --- calls: a failed expectation fails the test --- */
 
 /* The answer, which must be a success; freed with bed_free(). */
@@ -88,6 +92,10 @@ uint32_t bed_create(struct bed *bed, bool terminal);
 uint32_t bed_start(struct bed *bed, const char *exec_id);
 /* Waits until the init, started with a tool that says so, has written "ready". */
 void bed_await_ready(struct bed *bed);
+/* Waits until that is in what the init has written. */
+void bed_await_text(struct bed *bed, const char *text);
+/* Waits for an exec of 2017, by the name that it has for Task. Its exit status. */
+uint32_t bed_wait_pid(struct bed *bed, uint32_t pid);
 /* args: a JSON array */
 void bed_exec(struct bed *bed, const char *exec_id, const char *args, bool terminal);
 void bed_kill(struct bed *bed, const char *exec_id, uint32_t signal);
