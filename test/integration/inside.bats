@@ -1,0 +1,186 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Who gets in, and what gets in: the sockets and their folders, peers of another uid, and the
+# descriptors that a process finds open inside.
+# deadline: 600
+
+load lib
+
+setup() {
+	cleat_setup
+	make_bundle "$BUNDLE"
+}
+
+teardown() {
+	cleat_teardown
+}
+
+run_with_socket() {
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	SOCKET=$(cleat state "$ID" | jq -r .socket)
+}
+
+# Connects as UID through a descriptor of the socket's folder, which root has opened: what refuses
+# is told by one word.
+connect_as() { # UID
+	/usr/bin/python3 - "$1" "$SOCKET" "$ID" <<-'EOF'
+		import os, socket, struct, sys
+
+		uid, path, ident = int(sys.argv[1]), sys.argv[2], sys.argv[3].encode()
+		folder = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY)
+		os.setgroups([])
+		os.setresgid(uid, uid, uid)
+		os.setresuid(uid, uid, uid)
+		s = socket.socket(socket.AF_UNIX)
+		s.settimeout(10)
+		try:
+		    s.connect(f"/proc/self/fd/{folder}/{os.path.basename(path)}")
+		except PermissionError:
+		    sys.exit("mode")
+		service, method = b"cleat.shim.v1.Monitor", b"Info"
+		request = bytes([10, len(service)]) + service + bytes([18, len(method)]) + method
+		try:
+		    s.sendall(struct.pack(">IIBB", len(request), 1, 1, 0) + request)
+		    answer = s.recv(65536)
+		except (BrokenPipeError, ConnectionResetError):
+		    answer = b""
+		print("answered" if ident in answer else "closed" if not answer else "something else")
+	EOF
+}
+
+# --- who ---
+
+@test "sockets are 0600, in folders that are 0700, and the files beside them too" {
+	umask 0
+	run_with_socket
+	umask 022
+	assert_equal "$(stat -c '%a %F %u' "$SOCKET")" "600 socket $EUID"
+	for dir in "$ROOT" "$ROOT/s" "$ROOT/c" "$ROOT/c/default" "$ROOT/c/default/$ID" "$ROOT/r"; do
+		assert_equal "${dir#"$ROOT"} $(stat -c '%a %u' "$dir")" "${dir#"$ROOT"} 700 $EUID"
+	done
+	# init.pid is the runtime's, which has the umask of whoever started us
+	assert_equal "$(find "$ROOT/c" -type f ! -name init.pid -perm /077)" ""
+	# nothing listens where file modes say nothing: in the abstract namespace
+	shim=$(cleat state "$ID" | jq .shim_pid)
+	inodes=$(find "/proc/$shim/fd" -lname 'socket:*' -printf '%l\n' | tr -dc '0-9\n')
+	assert_equal "$(grep -wF "$inodes" /proc/net/unix | grep -c ' @' || true)" 0
+	assert_equal "$(grep -wF "$inodes" /proc/net/unix | grep -c "/${SOCKET##*/}\$" || true)" 1
+	cleat delete --force "$ID"
+}
+
+@test "a peer with another uid is held off by the socket's mode, though it has the folder open" {
+	run_with_socket
+	assert_equal "$(connect_as 0)" answered
+	run connect_as 65534
+	assert_equal "$output" mode
+	cleat delete --force "$ID"
+}
+
+@test "a peer with another uid is closed without a word, whatever the modes say" {
+	run_with_socket
+	chmod 0666 "$SOCKET"
+	chmod 0755 "$ROOT" "$ROOT/s" "$T"
+	for _ in 1 2 3; do
+		run connect_as 65534
+		assert_equal "$status $output" "0 closed"
+	done
+	assert_equal "$(connect_as 0)" answered
+	# and the shim is none the worse for it
+	run cleat exec "$ID" tool exit 7
+	assert_status 7
+	cleat delete --force "$ID"
+}
+
+# --- what: `tool fds` leaves out the one that it looks with ---
+
+# The numbers must be 0, 1 and 2, and no target among them anything of ours.
+assert_only_stdio() { # FORM TEXT
+	assert_equal "$1: $(cut -d' ' -f1 <<<"$2" | tr '\n' ' ')" "$1: 0 1 2 "
+	refute_match "$2" "socket:|anon_inode|memfd|$ROOT"
+}
+
+# What a process that goes on has open, seen from outside.
+assert_quiet_process() { # FORM PID
+	assert_equal "$1: $(find "/proc/$2/fd" -mindepth 1 -printf '%f %l\n' | sort | tr '\n' ' ')" \
+		"$1: 0 /dev/null 1 /dev/null 2 /dev/null "
+}
+
+is_pause() { # PID
+	[[ $(tr '\0' ' ' <"/proc/$1/cmdline") == *"tool pause " ]]
+}
+
+# All forms, of an init and of an exec.
+look_inside() {
+	local form
+
+	# nothing, seen from outside
+	cleat run -d --bundle "$BUNDLE" "$ID" </dev/null
+	pid=$(cleat state "$ID" | jq .pid)
+	wait_for 5 is_pause "$pid"
+	assert_quiet_process "init, nothing" "$pid"
+	cleat exec -d --pid-file "$T/pid" "$ID" tool pause >/dev/null
+	wait_for 5 is_pause "$(<"$T/pid")"
+	assert_quiet_process "exec, nothing" "$(<"$T/pid")"
+
+	# the execs
+	assert_only_stdio "exec, fd" "$(cleat exec "$ID" tool fds </dev/null)"
+	assert_only_stdio "exec, terminal" "$(cleat exec -t "$ID" tool fds </dev/null | tr -d '\r')"
+	rm -f "$T/log" "$T/file"
+	mkfifo "$T/log"
+	background look cat "$T/log"
+	cleat exec -d --exec-id fifo --log "$T/log" "$ID" tool fds >/dev/null
+	cleat wait --exec-id fifo "$ID" >/dev/null
+	cleat delete --exec-id fifo "$ID"
+	finish look
+	assert_only_stdio "exec, FIFO" "$output"
+	for form in file "file-direct"; do
+		rm -f "$T/file"
+		cleat exec -d --exec-id "$form" --log "$(uri $form)" "$ID" tool fds >/dev/null
+		cleat wait --exec-id "$form" "$ID" >/dev/null
+		cleat delete --exec-id "$form" "$ID"
+		assert_only_stdio "exec, $form" "$(<"$T/file")"
+	done
+	cleat delete --force "$ID"
+
+	# the inits
+	edit_config "$BUNDLE" '.process.args = ["/bin/tool", "fds"]'
+	assert_only_stdio "init, fd" "$(cleat run --rm --bundle "$BUNDLE" "$ID" </dev/null)"
+	assert_only_stdio "init, terminal" \
+		"$(cleat run -t --rm --bundle "$BUNDLE" "$ID" </dev/null | tr -d '\r')"
+	background look cat "$T/log"
+	cleat run -d --log "$T/log" --bundle "$BUNDLE" "$ID"
+	cleat wait "$ID" >/dev/null
+	cleat delete "$ID"
+	finish look
+	assert_only_stdio "init, FIFO" "$output"
+	for form in file "file-direct"; do
+		rm -f "$T/file"
+		cleat run -d --log "$(uri $form)" --bundle "$BUNDLE" "$ID"
+		cleat wait "$ID" >/dev/null
+		cleat delete "$ID"
+		assert_only_stdio "init, $form" "$(<"$T/file")"
+	done
+}
+
+uri() {
+	if [[ $1 == file ]]; then echo "file://$T/file"; else echo "file://$T/file?direct=1"; fi
+}
+
+@test "nothing but stdio is open inside, for init and exec, in each form" {
+	look_inside
+}
+
+@test "nor is anything that cleat itself was started with" {
+	exec 6<"$T" 7>"$T/work/extra" 9</etc/passwd 77</dev/zero
+	look_inside
+	exec 6<&- 7>&- 9<&- 77<&-
+}
+
+@test "the shim keeps none of what cleat was started with" {
+	exec 6<"$T/work" 9</etc/passwd 77</dev/zero
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	exec 6<&- 9<&- 77<&-
+	shim=$(cleat state "$ID" | jq .shim_pid)
+	refute_match "$(find "/proc/$shim/fd" -printf '%l\n' | tr '\n' ' ')" "passwd|$T/work|/dev/zero"
+	cleat delete --force "$ID"
+}
