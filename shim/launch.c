@@ -237,6 +237,7 @@ static void console_timeout(evutil_socket_t fd, short what, void *userdata)
 static void check_complete(struct operation *op)
 {
 	struct process *p = op->process;
+	uint32_t patience = op->container->runtime.deadline_ms;
 
 	if (!op->launch->called)
 		return;
@@ -245,7 +246,9 @@ static void check_complete(struct operation *op)
 		return;
 	}
 	/* it was sent before the runtime ended: it waits in the socket, or never comes */
-	if (operation_set_timer(op, CONSOLE_DEADLINE_MS, console_timeout) < 0) {
+	if (patience > CONSOLE_DEADLINE_MS)
+		patience = CONSOLE_DEADLINE_MS;
+	if (operation_set_timer(op, patience, console_timeout) < 0) {
 		error_set(&op->error, CODE_RESOURCE_EXHAUSTED, "no memory to wait for a terminal");
 		launch_failed(op);
 	}

@@ -260,7 +260,7 @@ static int call_new(struct shim *shim, const struct runtime *rt, enum runtime_ve
 	call->outcome = RUNTIME_OUTCOME_INIT;
 	call->out.fd = call->err.fd = -1;
 	r = runtime_copy(&call->rt, rt);
-	if (r == 0 && deadline_ms)
+	if (r == 0 && deadline_ms && deadline_ms < call->rt.deadline_ms)
 		call->rt.deadline_ms = deadline_ms;
 	if (r == 0)
 		r = make_log_path(call);
