@@ -124,7 +124,9 @@ INTEGRATION := $(patsubst test/integration/%.c,$(O)/test/integration/%,$(wildcar
 
 $(O)/test/integration/%: $(O)/test/integration/%.o $(O)/test/integration/bed.o $(O)/libshim.a \
 		$(O)/libcommon.a $(O)/libproto.a
-	$(CC) $(LDFLAGS_ALL) -pie $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+	$(CC) $(LDFLAGS_ALL) -pie $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka
+
+$(filter $(O)/test/integration/test_races%,$(INTEGRATION)): $(O)/test/integration/races.o
 
 .PHONY: integration-build
 integration-build: $(INTEGRATION)
