@@ -29,8 +29,9 @@ struct operation;
 struct container {
 	struct shim *shim;
 	char *id;
-	struct bundle bundle; /* the folder of the config.json in use; its content only during create */
-	char *bundle_path;    /* as the client named it */
+	struct bundle
+		bundle; /* the folder of the config.json in use; its content only during create */
+	char *bundle_path; /* as the client named it */
 	struct runtime runtime;
 	struct process *init;  /* never NULL */
 	struct list processes; /* execs, in the order in which they were added */
@@ -38,7 +39,7 @@ struct container {
 	struct cgroup cgroup;  /* of the init; empty where it has none of its own */
 	moment created_at;
 	bool pids_private;
-	int stop_signal; /* for an orderly end */
+	int stop_signal;	   /* for an orderly end */
 	struct list operations;	   /* waiting and running, in the order of arrival */
 	struct mount_spec *rootfs; /* what Create asked to have mounted */
 	size_t n_rootfs;

@@ -68,8 +68,8 @@ static void on_killed(const struct error *err, const char *words,
 	free(k);
 }
 
-static void kill_by_runtime(struct container *c, uint32_t signal, bool all, bool is_sent,
-	op_done done, void *userdata)
+static void kill_by_runtime(
+	struct container *c, uint32_t signal, bool all, bool is_sent, op_done done, void *userdata)
 {
 	const struct runtime_request request = {
 		.verb = RUNTIME_KILL, .id = c->id, .signal = (int)signal, .all = all

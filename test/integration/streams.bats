@@ -6,6 +6,8 @@
 # SIZE: bytes of the big transfers (64M); ROUNDS: of a process that writes 1 MiB and ends (50).
 # deadline: 900
 
+# shellcheck disable=SC2154 # stderr and the like are set by `finish`
+
 load lib
 
 SIZE=${SIZE:-64M}

@@ -9,7 +9,8 @@
 #include "common/log.h"
 
 #undef log_line_
-#define log_line_(level, msg, ...) log_write((level), (msg), (const struct log_field[]){ __VA_ARGS__ })
+#define log_line_(level, msg, ...)                                                                 \
+	log_write((level), (msg), (const struct log_field[]){ __VA_ARGS__ })
 
 /* Its model of accept(2) takes no NULL for the address. */
 #define accept4(fd, address, length, flags) accept_from(fd, flags)

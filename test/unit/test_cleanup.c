@@ -104,6 +104,7 @@ static void test_a_pointer_is_freed_on_every_way_out(void **state)
 	for (int i = 0; i < 2; i++) {
 		_cleanup_(note_free) char *p = strdup("mine");
 
+		assert_string_equal(p, "mine");
 		assert_null(freed);
 		if (i == 0)
 			break;
@@ -116,7 +117,9 @@ static void test_take_evaluates_once(void **state)
 {
 	char *two[] = { strdup("a"), strdup("b") };
 	char **p = two;
+	/* cppcheck-suppress unknownEvaluationOrder ; typeof evaluates nothing */
 	_cleanup_free_ char *first = TAKE_PTR(*p++);
+	/* cppcheck-suppress unknownEvaluationOrder */
 	_cleanup_free_ char *second = TAKE_PTR(*p++);
 
 	(void)state;
