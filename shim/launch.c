@@ -39,7 +39,8 @@ struct launch {
 	launch_done done;
 	char pid_name[32], spec_name[32]; /* in the state folder */
 	char *pid_path, *spec_path;
-	bool called; /* the runtime has done its part */
+	bool called;	   /* the runtime has done its part */
+	int console_error; /* the console has ended without a terminal */
 };
 
 static void launch_free(struct operation *op)
@@ -234,6 +235,16 @@ static void console_timeout(evutil_socket_t fd, short what, void *userdata)
 	launch_failed(op);
 }
 
+static void no_master(struct operation *op)
+{
+	error_errno(&op->error, op->launch->console_error, "%s %s handed over no terminal",
+		runtime_kind_name(op->container->runtime.kind),
+		runtime_verb_name(op->launch->verb));
+	/* whatever the socket said, it is not our own connection that is broken */
+	op->error.code = CODE_INTERNAL;
+	launch_failed(op);
+}
+
 static void check_complete(struct operation *op)
 {
 	struct process *p = op->process;
@@ -243,6 +254,10 @@ static void check_complete(struct operation *op)
 		return;
 	if (!p->terminal || p->has_master) {
 		launch_succeeded(op);
+		return;
+	}
+	if (op->launch->console_error < 0) {
+		no_master(op);
 		return;
 	}
 	/* it was sent before the runtime ended: it waits in the socket, or never comes */
@@ -266,12 +281,9 @@ static void on_master(int master_take, int error, void *userdata)
 		return;
 	}
 	if (error < 0) {
-		if (op->launch->called && !op->error.code) {
-			error_errno(&op->error, error, "%s %s handed over no terminal",
-				runtime_kind_name(op->container->runtime.kind),
-				runtime_verb_name(op->launch->verb));
-			launch_failed(op);
-		}
+		op->launch->console_error = error;
+		if (op->launch->called && !op->error.code)
+			no_master(op);
 		return;
 	}
 	r = stdio_attach_console(p->stdio, master_take, &op->error);
