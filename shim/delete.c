@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "common/limits.h"
 #include "common/log.h"
@@ -107,15 +108,16 @@ static void on_deleted(const struct error *err, const char *words,
 	const struct runtime_outcome *outcome, void *userdata)
 {
 	struct operation *op = userdata;
+	bool was_killed = outcome && WIFSIGNALED(outcome->wait_status);
 
-	(void)outcome;
 	if (err->code == CODE_OK || (words && err->code == CODE_NOT_FOUND)) {
 		unmount(op);
 		return;
 	}
 	error_set(&op->error, err->code, "%s", error_message(err));
 	op->words = words ? strdup(words) : NULL;
-	if (err->code == CODE_DEADLINE_EXCEEDED)
+	/* what was killed may have done its work */
+	if (err->code == CODE_DEADLINE_EXCEEDED || was_killed)
 		call(op, RUNTIME_STATE, STOP_GRACE_MS, on_state);
 	else
 		operation_fail(op, RUNTIME_DELETE);

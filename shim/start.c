@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "common/cleanup.h"
 #include "common/ids.h"
@@ -58,7 +59,7 @@ static void keep_failure(struct operation *op, const struct error *err, const ch
 	op->words = words ? strdup(words) : NULL;
 }
 
-/* --- what a runtime that was killed at its deadline has done --- */
+/* --- what a runtime that was killed, at its deadline or by somebody else, has done --- */
 
 static void adopt_status(struct process *init, const char *status)
 {
@@ -102,11 +103,11 @@ static void ask_state(struct operation *op)
 		fail_and_announce(op, RUNTIME_START);
 }
 
-static void call_failed(
-	struct operation *op, const struct error *err, const char *words, enum runtime_verb verb)
+static void call_failed(struct operation *op, const struct error *err, const char *words,
+	const struct runtime_outcome *outcome, enum runtime_verb verb)
 {
 	keep_failure(op, err, words);
-	if (err->code == CODE_DEADLINE_EXCEEDED)
+	if (err->code == CODE_DEADLINE_EXCEEDED || WIFSIGNALED(outcome->wait_status))
 		ask_state(op);
 	else
 		fail_and_announce(op, verb);
@@ -121,9 +122,8 @@ static void on_started(const struct error *err, const char *words,
 	struct process *p = op->process;
 	const struct op_result result = { .pid = p->pid };
 
-	(void)outcome;
 	if (err->code != CODE_OK) {
-		call_failed(op, err, words, RUNTIME_START);
+		call_failed(op, err, words, outcome, RUNTIME_START);
 		return;
 	}
 	p->started_at = clock_now();
@@ -276,11 +276,10 @@ static void on_paused(const struct error *err, const char *words,
 	struct operation *op = userdata;
 	struct process *p = op->process;
 
-	(void)outcome;
 	if (err->code != CODE_OK) {
 		if (p->status == PROCESS_PAUSING)
 			p->status = PROCESS_RUNNING;
-		call_failed(op, err, words, RUNTIME_PAUSE);
+		call_failed(op, err, words, outcome, RUNTIME_PAUSE);
 		return;
 	}
 	if (!p->exited)
@@ -311,9 +310,8 @@ static void on_resumed(const struct error *err, const char *words,
 	struct operation *op = userdata;
 	struct process *p = op->process;
 
-	(void)outcome;
 	if (err->code != CODE_OK) {
-		call_failed(op, err, words, RUNTIME_RESUME);
+		call_failed(op, err, words, outcome, RUNTIME_RESUME);
 		return;
 	}
 	if (!p->exited)
