@@ -405,12 +405,14 @@ uint32_t race_ok(struct flight *f)
 	return race_ok_order(f, NULL);
 }
 
-/* Whether text is the pattern with the id for "ID". */
+/* Whether text is the pattern, with the id for "ID", and anything for a "*" at its end. */
 static bool is_sentence(const char *text, const char *pattern, const char *id)
 {
 	const char *at = strstr(pattern, "ID");
-	size_t n = at ? (size_t)(at - pattern) : 0;
+	size_t n = at ? (size_t)(at - pattern) : strlen(pattern);
 
+	if (!at && n > 0 && pattern[n - 1] == '*')
+		return strncmp(text, pattern, n - 1) == 0;
 	if (!at)
 		return strcmp(text, pattern) == 0;
 	return strncmp(text, pattern, n) == 0 && strncmp(text + n, id, strlen(id)) == 0 &&

@@ -80,7 +80,8 @@ struct flight *race_kill(struct race *race, const char *exec_id, uint32_t signal
 uint32_t race_ok(struct flight *flight);
 /* The same, with the place of the answer among events and answers. */
 uint32_t race_ok_order(struct flight *flight, unsigned *ret_order);
-/* Waits for the failure: its sentence is exactly that one, with "ID" for the container's id. */
+/* Waits for the failure: its sentence is exactly that one, with "ID" for the container's id, or, if
+ * that one ends with "*", begins so. */
 void race_refused(struct flight *flight, int code, const char *sentence);
 /* Whether it still is under way, now that a later call has been answered. */
 bool race_pending(struct flight *flight);
