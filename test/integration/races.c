@@ -428,6 +428,12 @@ void race_refused(struct flight *f, int code, const char *sentence)
 	flight_free(f);
 }
 
+void race_land(struct flight *f)
+{
+	land(f);
+	flight_free(f);
+}
+
 bool race_pending(struct flight *f)
 {
 	bed_assert_alive(f->race->bed);
@@ -560,23 +566,38 @@ static void finish(struct race *race)
 	AWAIT(race, race->n_events >= n, "%zu events instead of %zu", race->n_events, n);
 }
 
-static void await_line_end(struct race *race)
+void race_await_line(struct race *race)
 {
 	AWAIT(race, race->line_ended, "the stream of events does not end");
 }
 
-void race_await_end(struct race *race)
+/* What a shell says to it must be that. */
+static void check_command(struct race *race, const char *arguments, const char *output)
 {
+	const struct bed *bed = race->bed;
 	_cleanup_free_ char *command = NULL;
-	struct bed *bed = race->bed;
+	char text[256] = "";
+	FILE *f;
 
-	await_line_end(race);
-	bed_await_end(bed);
-	if (asprintf(&command,
-		    "cleat-shim -root %s -namespace default -id %s delete >%s/deleted 2>&1",
-		    bed->root, bed->id, bed->dir) < 0)
+	if (asprintf(&command, "cleat --root %s %s %s 2>&1; true", bed->root, arguments, bed->id) <
+		0)
 		abort();
-	assert_int_equal(system(command), 0);
+	f = popen(command, "re");
+	assert_non_null(f);
+	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+	assert_int_equal(pclose(f), 0);
+	assert_string_equal(text, output);
+}
+
+void race_await_end(struct race *race, const char *status)
+{
+	char line[32];
+
+	race_await_line(race);
+	bed_await_end(race->bed);
+	snprintf(line, sizeof(line), "%s\n", status);
+	check_command(race, "wait", line);
+	check_command(race, "delete --force", "");
 }
 
 int race_teardown(void **state)

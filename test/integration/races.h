@@ -83,6 +83,8 @@ uint32_t race_ok_order(struct flight *flight, unsigned *ret_order);
 /* Waits for the failure: its sentence is exactly that one, with "ID" for the container's id, or, if
  * that one ends with "*", begins so. */
 void race_refused(struct flight *flight, int code, const char *sentence);
+/* Waits for it, however it ends. */
+void race_land(struct flight *flight);
 /* Whether it still is under way, now that a later call has been answered. */
 bool race_pending(struct flight *flight);
 /* The caller leaves: closes the connection of its own. */
@@ -104,5 +106,10 @@ void race_await_fds(struct race *race, size_t n);
 /* Waits until no process of the shim's is left but the shim: no runtime, no helper, no zombie. */
 void race_await_no_children(struct race *race);
 
-/* Ends a shim that got SIGTERM: its stream to the end, its process, then what it left on disk. */
-void race_await_end(struct race *race);
+/* Waits for the end of the events: they and all answers have come. */
+void race_await_line(struct race *race);
+/*
+ * Waits for the end of a shim that got SIGTERM, with a container: its ledger still tells the exit
+ * status of the init, and what it left on disk is deleted.
+ */
+void race_await_end(struct race *race, const char *status);
