@@ -14,11 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/fd.h"
+#include "common/pidref.h"
 #include "shim/cgroup_places.h"
 
 #define LIMIT_PROCS_FILE (64u << 20) /* pid_max is 4 Mi, a line is 8 bytes at most */
@@ -206,20 +206,23 @@ bool cgroup_has_pid(const struct cgroup *g, pid_t pid)
 	return cgroup_pids(g, &pids, &n) == 0 && has_pid(pids, n, pid);
 }
 
-/* Opens a pidfd for each, looks again who is in the group, and kills those. */
+/* Opens a reference to each, looks again who is in the group, and kills those. */
 static int kill_batch(const struct cgroup *g, const pid_t *pids, size_t n)
 {
 	_cleanup_free_ pid_t *again = NULL;
 	size_t n_again = 0;
-	int fds[KILL_BATCH], r;
+	struct pidref refs[KILL_BATCH];
+	int r;
 
-	for (size_t i = 0; i < n; i++)
-		fds[i] = (int)syscall(SYS_pidfd_open, pids[i], 0); /* close-on-exec by itself */
+	for (size_t i = 0; i < n; i++) {
+		refs[i] = PIDREF_INIT;
+		pidref_open(pids[i], &refs[i]); /* what has gone meanwhile needs no signal */
+	}
 	r = cgroup_pids(g, &again, &n_again);
 	for (size_t i = 0; i < n; i++) {
-		if (fds[i] >= 0 && r == 0 && has_pid(again, n_again, pids[i]))
-			syscall(SYS_pidfd_send_signal, fds[i], SIGKILL, NULL, 0);
-		fd_close(&fds[i]);
+		if (r == 0 && has_pid(again, n_again, pids[i]))
+			pidref_signal(&refs[i], SIGKILL);
+		pidref_close(&refs[i]);
 	}
 	return r;
 }

@@ -414,6 +414,10 @@ static void test_exit_without_memory(void **state)
 	int lost;
 
 	(void)state;
+	if (strstr(getenv("LD_PRELOAD") ? getenv("LD_PRELOAD") : "", "vgpreload")) {
+		events_free(events);
+		skip(); /* valgrind dies with the memory that is taken from it */
+	}
 	memset(id, 'i', LIMIT_ID);
 	memset(exec_id, 'e', LIMIT_ID);
 	id[LIMIT_ID] = exec_id[LIMIT_ID] = '\0';
