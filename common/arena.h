@@ -27,7 +27,10 @@ struct arena {
 
 #define _cleanup_arena_ __attribute__((cleanup(arena_deinit)))
 
-/* first (n bytes, any alignment; may be NULL) must outlive the arena. limit: what malloc may give beyond it. */
+/*
+ * first (n bytes, any alignment; may be NULL) must outlive the arena. limit: what malloc may give
+ * beyond it.
+ */
 void arena_init(struct arena *a, void *first, size_t n, size_t limit);
 
 /* Ends the life of everything handed out. Safe to repeat. */

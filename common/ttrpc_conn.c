@@ -64,7 +64,7 @@ static int queue_bytes(struct ttrpc_conn *conn, const uint8_t *data, size_t n)
 		return -ENOBUFS;
 	if (!list_is_empty(&conn->queue))
 		b = list_entry(conn->queue.prev, struct block, block_link);
-	if (!b || b->n_fds > 0 || b->size - b->end < n)
+	if (!b || b->size - b->end < n) /* one with descriptors has no room left */
 		b = block_new(conn, n, false);
 	if (!b)
 		return -ENOMEM;
@@ -204,10 +204,10 @@ static ssize_t conn_send_directly(
 	struct ttrpc_conn *conn, const uint8_t *frame, size_t n, const int *fds, size_t n_fds)
 {
 	struct iovec iov = { (void *)frame, n };
-	bool held = conn->dispatching && conn->reader.more && conn->queued < HOLD_MAX;
 	ssize_t sent;
 
-	if (held || !list_is_empty(&conn->queue))
+	/* what is held together in this round is written at its end */
+	if ((conn->dispatching && conn->reader.more) || !list_is_empty(&conn->queue))
 		return 0;
 	sent = ttrpc_send_once(conn->fd, &iov, 1, fds, n_fds);
 	return sent == -EAGAIN ? 0 : sent;

@@ -357,22 +357,6 @@ static void waiting_for_a_message_has_a_limit(void **state)
 	ttrpc_client_free(client);
 }
 
-static void what_nobody_reads_is_bounded(void **state)
-{
-	struct ttrpc_client *client = remote_client(*state);
-	_cleanup_error_ struct error err = ERROR_INIT;
-	Ttrpc__KeyValue *answer = NULL;
-	int code;
-
-	/* its messages pile up here while other calls are made */
-	stream(client, "Count", "1000000", "100000", 0);
-	do
-		code = call(client, "Echo", "k", "v", 10000, &answer, &err);
-	while (code == 0 && (ttrpc__key_value__free_unpacked(answer, NULL), true));
-	assert_fails(code, CODE_RESOURCE_EXHAUSTED, &err, "wait to be read");
-	ttrpc_client_free(client);
-}
-
 static void a_long_path_is_reached_through_its_folder(void **state)
 {
 	struct remote *r = *state;
@@ -427,7 +411,6 @@ int main(void)
 		REMOTE(streams_and_calls_share_the_connection),
 		REMOTE(a_stream_that_fails_tells_what_came_before),
 		REMOTE(waiting_for_a_message_has_a_limit),
-		REMOTE(what_nobody_reads_is_bounded),
 		REMOTE(a_long_path_is_reached_through_its_folder),
 	};
 

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -158,6 +159,55 @@ static void the_last_message_of_a_stream_may_end_it(void **state)
 	assert_next(p->client, two, NULL);
 	assert_next(p->client, three, ""); /* no bytes are an empty message */
 	assert_next(p->client, three, NULL);
+}
+
+/* From a process of its own, since nobody reads them here at first. */
+static pid_t send_messages(struct pair *p, size_t n, uint32_t id, uint32_t then_answer)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+	size_t length = (1u << 20) - 64;
+	size_t value = length - 4; /* a KeyValue of that much value: a tag, three bytes of varint */
+	uint8_t *data = calloc(1, length);
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	data[0] = 2 << 3 | 2;
+	data[1] = (uint8_t)(value | 0x80);
+	data[2] = (uint8_t)(value >> 7 | 0x80);
+	data[3] = (uint8_t)(value >> 14);
+	for (size_t i = 0; pid == 0 && i < n; i++)
+		raw_put(&b, (uint32_t)length, id, TTRPC_DATA, 0, data, length);
+	free(data);
+	if (pid > 0)
+		return pid;
+	put_message(&b, then_answer, TTRPC_RESPONSE, 0, "answer", true);
+	_exit(raw_send(NULL, p->theirs, buf_head(&b), b.len) ? 0 : 1);
+}
+
+/* A stream's messages are kept while other calls are made: 8 MiB of them, no more. */
+static void what_nobody_reads_is_bounded(void **state)
+{
+	static const size_t more[] = { 8, 1 };
+	struct pair *p = *state;
+	uint32_t id = stream(p->client, "Count", "", "", 0);
+
+	for (uint32_t i = 0; i < 2; i++) {
+		_cleanup_error_ struct error err = ERROR_INIT;
+		Ttrpc__KeyValue *answer = NULL;
+		pid_t pid = send_messages(p, more[i], id, 2 * i + 3);
+		int code = call(p->client, "Echo", "", "", 20000, &answer, &err);
+
+		waitpid(pid, NULL, 0);
+		if (i == 0) {
+			assert_int_equal(code, 0);
+			ttrpc__key_value__free_unpacked(answer, NULL);
+		} else {
+			assert_fails(code, CODE_RESOURCE_EXHAUSTED, &err, "wait to be read");
+		}
+	}
+	/* what was kept is still to be had */
+	for (size_t i = 0; i < 8; i++)
+		assert_next(p->client, id, "");
 }
 
 /* The bytes that leave: what a Go server reads. */
@@ -486,6 +536,7 @@ int main(void)
 		BYHAND(a_client_bears_peculiar_answers),
 		BYHAND(a_client_drops_what_is_not_ttrpc),
 		BYHAND(the_last_message_of_a_stream_may_end_it),
+		BYHAND(what_nobody_reads_is_bounded),
 		BYHAND(requests_look_as_the_protocol_says),
 		ASYNC(answers_arrive_by_callback),
 		ASYNC(a_callback_may_begin_the_next_call),

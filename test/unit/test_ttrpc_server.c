@@ -206,6 +206,27 @@ static void a_slow_reader_costs_one_message_at_a_time(void **state)
 	assert_int_equal(f->echo.n_cancelled, 0);
 }
 
+static void drained_is_told_to_one_that_asks_late(void **state)
+{
+	struct fixture *f = *state;
+	struct raw_frame frame;
+
+	ask(f, f->client, 1, "KeepLate", "", "4000000");
+	await(f, &f->echo.n_sent, 1);
+	assert_int_equal(f->echo.n_drained, 0);
+	assert_int_equal(raw_recv(f->base, f->client, &frame), RAW_FRAME);
+	raw_frame_free(&frame);
+	await(f, &f->echo.n_drained, 1);
+	/* what fits is not waited for, and a message over the limit is not sent */
+	ask(f, f->client, 3, "KeepLate", "", "10");
+	await(f, &f->echo.n_calls, 2);
+	ask(f, f->client, 5, "KeepLate", "", "5000000");
+	await(f, &f->echo.n_calls, 3);
+	assert_int_equal(f->echo.n_sent, 2);
+	turn(f);
+	assert_int_equal(f->echo.n_drained, 1);
+}
+
 /* Without that care, the queue's bound ends the connection. */
 static void a_reader_that_never_reads_is_dropped(void **state)
 {
@@ -427,6 +448,7 @@ int main(void)
 		TEST(a_stream_sends_and_ends),
 		TEST(a_stream_may_fail_in_the_middle),
 		TEST(a_slow_reader_costs_one_message_at_a_time),
+		TEST(drained_is_told_to_one_that_asks_late),
 		TEST(a_reader_that_never_reads_is_dropped),
 		TEST(a_client_that_leaves_cancels_its_calls),
 		TEST(a_client_that_half_closes_has_left),

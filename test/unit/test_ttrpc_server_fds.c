@@ -168,6 +168,7 @@ static void without_its_reserve_the_server_pauses(void **state)
 	assert_serves(f, f->client, 3);
 	fd_close(&f->client);
 	await(f, &f->n_changes, 2);
+	assert_true(f->was_listening);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &f->nofile), 0);
 	close(taken);
 	/* the reserve came first: the two that waited were perhaps turned away */

@@ -201,6 +201,33 @@ static inline void echo_count(
 	echo_pump(s);
 }
 
+static inline void echo_on_drained(void *userdata)
+{
+	struct echo *echo = userdata;
+
+	echo->n_drained++;
+}
+
+/* Sends one message with value's number of bytes, and only then keeps the call. */
+static inline void echo_keep_late(
+	struct ttrpc_call *call, const ProtobufCMessage *request, void *userdata)
+{
+	const Ttrpc__KeyValue *m = (const Ttrpc__KeyValue *)request;
+	Ttrpc__KeyValue message = TTRPC__KEY_VALUE__INIT;
+	size_t n = echo_number(m->value);
+	struct echo *echo = userdata;
+	char *big = malloc(n + 1);
+
+	echo->n_calls++;
+	memset(big, 'b', n);
+	big[n] = '\0';
+	message.value = big;
+	if (ttrpc_call_send(call, &message.base) == 0)
+		echo->n_sent++;
+	free(big);
+	ttrpc_call_keep(call, echo_on_cancel, echo_on_drained, echo);
+}
+
 /* Streams key's number of messages, then fails with value. */
 static inline void echo_count_fail(
 	struct ttrpc_call *call, const ProtobufCMessage *request, void *userdata)
@@ -234,6 +261,7 @@ static const struct ttrpc_method echo_methods[] = {
 	ECHO_METHOD("Fds", echo_fds),
 	ECHO_STREAM("Count", echo_count),
 	ECHO_STREAM("CountFail", echo_count_fail),
+	ECHO_STREAM("KeepLate", echo_keep_late),
 };
 
 static inline int echo_add(struct ttrpc_server *server, struct echo *echo)

@@ -31,6 +31,7 @@ struct fixture {
 	struct echo echo;
 	int client; /* a first connection */
 	size_t n_changes, n_flushed;
+	bool was_listening;	     /* at the last change */
 	struct ttrpc_call *the_next; /* what an on_cancel answers */
 	int n_open;		     /* descriptors with the server there and no connection */
 	struct rlimit nofile;	     /* to be restored */
@@ -64,6 +65,7 @@ static inline void on_change(void *userdata)
 	struct fixture *f = userdata;
 
 	f->n_changes++;
+	f->was_listening = event_pending(&f->server->listen_event, EV_READ, NULL);
 }
 
 static inline void on_flushed(void *userdata)
