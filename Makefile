@@ -134,8 +134,8 @@ integration-build: $(INTEGRATION)
 # --- what people call: demo, check and its stricter kin (SUITES=... picks, STRICT=1 refuses skips) ---
 # valgrind follows the children of a test only into our own programs: a runtime's are not ours.
 SUITES   ?=
-VALGRIND := valgrind -q --log-file=\$$TEST_REPORTS.%p --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,indirect,possible \
-	--errors-for-leak-kinds=definite,indirect,possible --num-callers=30
+VALGRIND := valgrind -q --log-file=\$$TEST_REPORTS.%p --error-exitcode=99 --leak-check=full \
+	--show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect --num-callers=30
 
 .PHONY: demo check check-build asan-check valgrind-check soak bench
 demo: all
@@ -154,6 +154,11 @@ asan-check:
 valgrind-check: all
 	$(MAKE) VARIANT=debug all unit-build test-tools
 	VARIANT=debug STRICT=$(STRICT) TEST_SLOWER=10 TEST_WRAP="$(VALGRIND)" test/run $(or $(SUITES),unit valgrind)
+
+# scripts/demo and scripts/check in a Debian with nothing but apt, twice each.
+.PHONY: bare-check
+bare-check:
+	test/bare/run
 
 .PHONY: fmt fmt-check analyze
 fmt:

@@ -2,6 +2,8 @@
 /*
  * The container's cgroup: found in the hierarchies of every kind of host (from their text), and
  * read, killed and removed in real groups of this host, under a name that nobody else has.
+ *
+ * no valgrind: 3.19 has no pidfd_open(2), by which these wait
  */
 #include "shim/cgroup.h"
 #include "shim/cgroup_places.h"

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The event ring: what is kept, what readers see, and what can't be lost. */
+/*
+ * The event ring: what is kept, what readers see, and what can't be lost.
+ *
+ * no valgrind: it takes the memory away, which valgrind itself does not survive
+ */
 #include "shim/events.h"
 
 #include <errno.h>

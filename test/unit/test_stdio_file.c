@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Output into files: appended by copy, handed over, and disks that are full. */
+/*
+ * Output into files: appended by copy, handed over, and disks that are full.
+ *
+ * no valgrind: it counts the pages of this process
+ */
 #include "shim/stdio.h"
 
 #include <sched.h>
