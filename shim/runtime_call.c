@@ -171,6 +171,9 @@ static void on_exit_of_run(const struct reaped *r, void *userdata)
 	call->outcome.wait_status = r->signaled ? r->code : r->code << 8;
 	if (call->deadline)
 		event_del(call->deadline);
+	/* not reaped yet, so the group's number still is this run's: a hook of it ends with it */
+	if (r->signaled)
+		kill(-call->pidref.pid, SIGKILL);
 	/* later: the caller may start things, and must not do so from within the reaper */
 	event_active(call->finish, EV_TIMEOUT, 1);
 }
