@@ -6,6 +6,8 @@
 # RUNS in a row (40), AT_ONCE (10), EXECS (300); FULL=1 makes them 200, 50 and 5000.
 # deadline: 1800
 
+# shellcheck disable=SC2154 # stderr and the like are set by `finish`
+
 load lib
 
 if [[ -n ${FULL-} ]]; then

@@ -112,15 +112,18 @@ static void test_a_pointer_is_freed_on_every_way_out(void **state)
 	assert_non_null(freed);
 }
 
+static char **next(char ***p)
+{
+	return (*p)++;
+}
+
 /* The argument is evaluated once: it may be an element that an expression walks over. */
 static void test_take_evaluates_once(void **state)
 {
 	char *two[] = { strdup("a"), strdup("b") };
 	char **p = two;
-	/* cppcheck-suppress unknownEvaluationOrder ; typeof evaluates nothing */
-	_cleanup_free_ char *first = TAKE_PTR(*p++);
-	/* cppcheck-suppress unknownEvaluationOrder */
-	_cleanup_free_ char *second = TAKE_PTR(*p++);
+	_cleanup_free_ char *first = TAKE_PTR(*next(&p));
+	_cleanup_free_ char *second = TAKE_PTR(*next(&p));
 
 	(void)state;
 	assert_string_equal(first, "a");
