@@ -21,6 +21,8 @@
 #include "shim/event_stream.h"
 #include "shim/request.h"
 
+#define ENVELOPE 64u /* bytes of ttrpc around an answer: a tag, a length, and some to spare */
+
 static void refuse(struct shim *shim, struct ttrpc_call *call, const struct error *err)
 {
 	request_refuse(shim, call, WORDING_NAMED, err, NULL);
@@ -190,6 +192,8 @@ static void monitor_info(struct ttrpc_call *call, const ProtobufCMessage *reques
 		refuse(shim, call, &err);
 		return;
 	}
+	if (protobuf_c_message_get_packed_size(&info.base) > LIMIT_FRAME_DATA - ENVELOPE)
+		info.spec.len = 0; /* better all the rest than nothing */
 	ttrpc_call_reply(call, &info.base);
 }
 

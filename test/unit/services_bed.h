@@ -181,6 +181,7 @@ static inline struct process *add_container(struct fixture *f)
 	c->bundle_path = strdup("/b");
 	c->n_processes = 1;
 	c->runtime.command = strdup("/usr/bin/runc");
+	c->runtime.root = strdup("/r");
 	c->bundle.path = strdup(f->root);
 	p->stdin_uri = strdup("");
 	p->stdout_uri = strdup("/o");

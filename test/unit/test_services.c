@@ -272,6 +272,74 @@ static void test_wait_for_deleted(void **state)
 	answer_free(&a);
 }
 
+/* --- the limit of processes --- */
+
+static void begin_exec(struct fixture *f, const char *exec_id, struct answer *a)
+{
+	static const char spec[] = "{\"args\":[\"x\"],\"cwd\":\"/\"}";
+	Containerd__Task__V2__ExecProcessRequest r =
+		CONTAINERD__TASK__V2__EXEC_PROCESS_REQUEST__INIT;
+	Google__Protobuf__Any any = GOOGLE__PROTOBUF__ANY__INIT;
+
+	any.value.data = (uint8_t *)spec;
+	any.value.len = strlen(spec);
+	r.id = (char *)"web";
+	r.exec_id = (char *)exec_id;
+	r.spec = &any;
+	call(f, TASK, "Exec", &r.base, EMPTY, a);
+}
+
+static void delete_exec(struct fixture *f, const char *exec_id)
+{
+	Containerd__Task__V2__DeleteRequest r = CONTAINERD__TASK__V2__DELETE_REQUEST__INIT;
+
+	r.id = (char *)"web";
+	r.exec_id = (char *)exec_id;
+	expect(f, TASK, "Delete", &r.base, &containerd__task__v2__delete_response__descriptor,
+		CODE_OK, NULL);
+}
+
+/* The last there may be is added as through any client; those before it would take their time. */
+static void test_process_limit(void **state)
+{
+	struct fixture *f = *state;
+	struct container *c = add_container(f)->container;
+	_cleanup_error_ struct error err = ERROR_INIT;
+	struct answer a;
+	char id[16];
+
+	assert_int_equal(ledger_open(f->shim->dir.fd, &f->shim->ledger, &err), 0);
+	c->n_processes = LIMIT_PROCESSES - 2;
+	for (unsigned i = 3; i < LIMIT_PROCESSES; i++) {
+		struct process *p;
+
+		snprintf(id, sizeof(id), "e%u", i);
+		assert_int_equal(process_new(c, id, &p), 0);
+		p->status = PROCESS_CREATED;
+		list_append(&c->processes, &p->processes_link);
+	}
+	begin_exec(f, "one-below", &a);
+	assert_int_equal(a.code, CODE_OK);
+	answer_free(&a);
+	begin_exec(f, "at", &a);
+	assert_int_equal(a.code, CODE_OK);
+	answer_free(&a);
+	for (unsigned i = 0; i < 50; i++) {
+		begin_exec(f, "above", &a);
+		assert_int_equal(a.code, CODE_RESOURCE_EXHAUSTED);
+		assert_string_equal(
+			a.message, "container web has 4096 processes, the most that are kept");
+		answer_free(&a);
+	}
+	delete_exec(f, "at");
+	begin_exec(f, "again", &a);
+	assert_int_equal(a.code, CODE_OK);
+	answer_free(&a);
+	begin_exec(f, "above", &a);
+	assert_int_equal(a.code, CODE_RESOURCE_EXHAUSTED);
+	answer_free(&a);
+}
+
 /* --- wording, with a service that fails as the core would --- */
 
 struct failing {
@@ -357,6 +425,7 @@ int main(void)
 		TEST(test_wait_for_unknown),
 		TEST(test_caller_leaves),
 		TEST(test_wait_for_deleted),
+		TEST(test_process_limit),
 		TEST(test_wording),
 	};
 
