@@ -271,8 +271,8 @@ static int child(int argc, char **argv)
 
 		dup2(null_fd, MOUNT_ANSWER_FD);
 		mount_verb(argc, argv);
-		while (hangs)
-			pause();
+		if (hangs)
+			pause(); /* for ever: it is killed */
 		return 3;
 	}
 	return mount_verb(argc, argv);
