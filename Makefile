@@ -118,11 +118,12 @@ $(O)/test/unit/%: $(O)/test/unit/%.o $(O)/libcli.a $(O)/libshim.a $(O)/libcommon
 .PHONY: unit-build
 unit-build: $(UNIT)
 
-# test/integration/test_*.c: a real shim driven through the client library; bed.c is under all of them
+# test/integration/test_*.c: a real shim driven through the client library; bed*.c are under all of them
 INTEGRATION := $(patsubst test/integration/%.c,$(O)/test/integration/%,$(wildcard test/integration/test_*.c))
 .PRECIOUS: $(O)/test/integration/%.o
 
-$(O)/test/integration/%: $(O)/test/integration/%.o $(O)/test/integration/bed.o $(O)/libshim.a \
+BED := $(call obj,$(wildcard test/integration/bed*.c))
+$(O)/test/integration/%: $(O)/test/integration/%.o $(BED) $(O)/libshim.a \
 		$(O)/libcommon.a $(O)/libproto.a
 	$(CC) $(LDFLAGS_ALL) -pie $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka
 

@@ -45,6 +45,13 @@ struct bed {
 	uint32_t deadline_ms; /* of runtime calls; 0: the default */
 };
 
+/* A string of malloc's. */
+char *bed_format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Fails the test where something of the bed is left. */
+void bed_check_leftovers(const struct bed *bed);
+/* The shim's log, for whoever looks why a test failed. */
+void bed_print_log(const struct bed *bed);
+
 /* For cmocka. The bed is *state; its id is on the whole machine its own. */
 int bed_setup_fake(void **state);
 int bed_setup_runc(void **state);
