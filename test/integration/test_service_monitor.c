@@ -169,7 +169,9 @@ static void *read_bytes(void *userdata)
 	char block[65536];
 	ssize_t n;
 
-	while (fd >= 0 && (n = read(fd, block, sizeof(block))) > 0)
+	if (fd < 0)
+		return NULL;
+	while ((n = read(fd, block, sizeof(block))) > 0)
 		c->n += (uint64_t)n;
 	close(fd);
 	return NULL;
