@@ -140,6 +140,7 @@ static void capture_rest(struct capture *c)
 static void finish_dispatch(evutil_socket_t fd, short what, void *userdata)
 {
 	struct runtime_call *call = userdata;
+	struct shim *shim = call->shim;
 	_cleanup_buf_ struct buf log = BUF_INIT;
 	_cleanup_error_ struct error err = ERROR_INIT;
 	_cleanup_free_ char *words = NULL;
@@ -159,9 +160,9 @@ static void finish_dispatch(evutil_socket_t fd, short what, void *userdata)
 		F_STR("call", runtime_verb_name(call->verb)),
 		F_INT("wait_status", call->outcome.wait_status),
 		F_STR("error", err.code ? error_message(&err) : ""));
-	call->shim->n_runtime_calls--;
 	call->done(&err, words, &call->outcome, call->userdata);
 	call_free(call);
+	shim_call_ended(shim);
 }
 
 static void on_exit_of_run(const struct reaped *r, void *userdata)

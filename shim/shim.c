@@ -10,7 +10,7 @@
  *   serving     Shutdown or Exit without a container           ending
  *   serving     SIGTERM with a container                       stopping: signal, 10 s, KILL
  *   stopping    the init's exit has been told                  ending
- *   ending      answers flushed, or 2 s                        the loop ends
+ *   ending      answers flushed and no runtime running, or 2 s the loop ends
  */
 #include "shim/shim.h"
 
@@ -43,11 +43,25 @@ static int arm(struct event *timer, uint32_t ms)
 
 /* --- the end --- */
 
-static void stop_loop(void *userdata)
+/* Once the answers are flushed and no run of the runtime is under way. */
+static void try_to_stop(struct shim *shim)
+{
+	if (shim->is_flushed && shim->n_runtime_calls == 0)
+		event_base_loopbreak(shim->base);
+}
+
+static void on_flushed(void *userdata)
 {
 	struct shim *shim = userdata;
 
-	event_base_loopbreak(shim->base);
+	shim->is_flushed = true;
+	try_to_stop(shim);
+}
+
+void shim_call_ended(struct shim *shim)
+{
+	shim->n_runtime_calls--;
+	try_to_stop(shim);
 }
 
 static void end_dispatch(evutil_socket_t fd, short what, void *userdata)
@@ -56,13 +70,13 @@ static void end_dispatch(evutil_socket_t fd, short what, void *userdata)
 
 	(void)fd;
 	(void)what;
-	if (shim->end_is_due) { /* a client does not read its last answer */
-		stop_loop(shim);
+	if (shim->end_is_due) { /* a client does not read its last answer, or a runtime hangs */
+		event_base_loopbreak(shim->base);
 		return;
 	}
 	shim->end_is_due = true;
 	arm(shim->end_timer, FLUSH_MS);
-	ttrpc_server_on_flushed(shim->server, stop_loop, shim);
+	ttrpc_server_on_flushed(shim->server, on_flushed, shim);
 }
 
 static void remove_files(struct shim *shim)

@@ -39,7 +39,7 @@ struct shim {
 	struct event *signal_event, *idle_timer, *stop_timer, *end_timer; /* libevent's */
 	bool had_container;
 	bool stopping, stop_is_sent; /* rule (c) */
-	bool end_timer_armed, end_is_due;
+	bool end_timer_armed, end_is_due, is_flushed;
 };
 
 struct shim_options {
@@ -59,6 +59,9 @@ void shim_free(struct shim *shim);
  * Only without a container; the caller answers its own call after this.
  */
 void shim_end(struct shim *shim);
+
+/* To be called when a runtime call has ended: n_runtime_calls is one less. */
+void shim_call_ended(struct shim *shim);
 
 /* To be called when the container came or went: rules (b) and (c) look again. */
 void shim_container_changed(struct shim *shim);

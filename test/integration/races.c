@@ -428,10 +428,14 @@ void race_refused(struct flight *f, int code, const char *sentence)
 	flight_free(f);
 }
 
-void race_land(struct flight *f)
+int race_land(struct flight *f)
 {
+	int code;
+
 	land(f);
+	code = f->code;
 	flight_free(f);
+	return code;
 }
 
 bool race_pending(struct flight *f)

@@ -83,8 +83,8 @@ uint32_t race_ok_order(struct flight *flight, unsigned *ret_order);
 /* Waits for the failure: its sentence is exactly that one, with "ID" for the container's id, or, if
  * that one ends with "*", begins so. */
 void race_refused(struct flight *flight, int code, const char *sentence);
-/* Waits for it, however it ends. */
-void race_land(struct flight *flight);
+/* Waits for it, however it ends, and tells its code. */
+int race_land(struct flight *flight);
 /* Whether it still is under way, now that a later call has been answered. */
 bool race_pending(struct flight *flight);
 /* The caller leaves: closes the connection of its own. */

@@ -297,6 +297,17 @@ static void terminate(struct race *race)
 	assert_int_equal(pidref_signal(&race->bed->shim, SIGTERM), 0);
 }
 
+/* The same with an operation in flight, which keeps the shim: until it has taken the signal up. */
+static void terminate_in_flight(struct race *race)
+{
+	int code = CODE_OK;
+
+	terminate(race);
+	for (int i = 0; i < 10000 && code != CODE_UNAVAILABLE; i++)
+		code = race_land(race_call(race, "Connect", ""));
+	assert_int_equal(code, CODE_UNAVAILABLE);
+}
+
 static void test_sigterm_without_container(void **state)
 {
 	struct race *race = *state;
@@ -387,7 +398,7 @@ static void test_sigterm_during_create(void **state)
 	race_script(race, "create touch @/began\ncreate wait @/go\n");
 	create = race_create(race, false);
 	race_await_file(race, "began");
-	terminate(race);
+	terminate_in_flight(race);
 	race_refused(race_call(race, "Start", ""), CODE_UNAVAILABLE, "the shim is ending");
 	race_touch(race, "go");
 	race_ok(create);
@@ -403,7 +414,7 @@ static void test_sigterm_during_create_that_fails(void **state)
 	race_script(race, "create touch @/began\ncreate wait @/go\ncreate fail no such luck\n");
 	create = race_create(race, false);
 	race_await_file(race, "began");
-	terminate(race);
+	terminate_in_flight(race);
 	race_refused(race_call(race, "Start", ""), CODE_UNAVAILABLE, "the shim is ending");
 	race_touch(race, "go");
 	race_refused(create, CODE_UNKNOWN, "OCI runtime create failed: no such luck");
@@ -416,7 +427,7 @@ static void test_sigterm_during_start(void **state)
 	struct race *race = *state;
 	struct flight *start = start_waiting(race);
 
-	terminate(race);
+	terminate_in_flight(race);
 	race_refused(race_call(race, "State", ""), CODE_UNAVAILABLE, "the shim is ending");
 	race_touch(race, "go");
 	/* the init may have been killed before it came through the gate */
