@@ -6,7 +6,8 @@
  *   step      does                                  undone by a failure after it
  *   prepare   bundle, streams, ledger               closed, removed
  *   mounts    the rootfs list, in a child           unmounted, in a child
- *   launch    the runtime's create, pid, console    `state` once after a deadline, delete --force,
+ *   launch    the runtime's create, pid, console    `state` once after a deadline, delete --force
+ *                                                   (not of one that the runtime had before),
  *                                                   strays killed and awaited, new cgroups removed
  *   publish   state.json, event, reply
  */
@@ -137,13 +138,20 @@ static void on_state(const struct error *err, const char *words,
 		undo_runtime(op);
 }
 
-/* After its deadline, the runtime is asked once what became of it. */
+/*
+ * After its deadline, the runtime is asked once what became of it. What the runtime had before
+ * under this id, or may have if it was not asked, is somebody else's and stays.
+ */
 static void undo(struct operation *op)
 {
 	struct container *c = op->container;
 	const struct runtime_request request = { .verb = RUNTIME_STATE, .id = c->id };
 	_cleanup_error_ struct error err = ERROR_INIT;
 
+	if (!op->is_asked || op->error.code == CODE_ALREADY_EXISTS) {
+		settle(op);
+		return;
+	}
 	if (op->error.code != CODE_DEADLINE_EXCEEDED) {
 		undo_runtime(op);
 		return;

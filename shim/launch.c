@@ -383,6 +383,7 @@ static int run(struct operation *op, struct error *err)
 
 	stdio_child_fds(p->stdio, child);
 	r = runtime_call_begin(c->shim, &c->runtime, &request, child, 0, on_called, op, NULL, err);
+	op->is_asked = r == 0;
 	/* the run is under way: from here on its end tells the failure */
 	if (r == 0 && !p->terminal)
 		stdio_begin(p->stdio, &op->error);

@@ -33,6 +33,7 @@ struct operation {
 	void *userdata;
 	/* scratch of the running one */
 	struct launch *launch; /* CREATE, START of an exec */
+	bool is_asked;	       /* CREATE: the runtime was run, and may have made something */
 	struct error error;    /* kept while what failed is cleaned up */
 	char *words;
 	struct event *timer; /* libevent's */

@@ -333,3 +333,16 @@ is_status() { # ID STATUS
 	cleat delete --force "$ID"
 	assert_equal "$(cleat shim list --json)" "[]"
 }
+
+@test "a container that the runtime has already, of somebody else's, is refused and left alone" {
+	make_bundle "$BUNDLE"
+	mkdir -p "$ROOT/r/default"
+	chmod -R go= "$ROOT"
+	runc --root "$ROOT/r/default" run -d -b "$BUNDLE" "$ID" </dev/null >/dev/null 3>&-
+	run --separate-stderr cleat run -d --bundle "$BUNDLE" "$ID"
+	assert_status 125
+	assert_match "$stderr" "already exists"
+	assert_equal "$(runc --root "$ROOT/r/default" state "$ID" | jq -r .status)" running
+	assert_equal "$(cleat list -q)" ""
+	runc --root "$ROOT/r/default" delete --force "$ID"
+}
