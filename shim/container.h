@@ -38,6 +38,7 @@ struct container {
 	size_t n_processes;    /* with the init */
 	struct cgroup cgroup;  /* of the init; empty where it has none of its own */
 	moment created_at;
+	bool made_running; /* Create started it, too */
 	bool pids_private;
 	int stop_signal;	   /* for an orderly end */
 	struct list operations;	   /* waiting and running, in the order of arrival */
@@ -69,6 +70,7 @@ struct create_params {
 	const int *fds;					 /* for fd:N; not consumed */
 	size_t n_fds;
 	struct runtime runtime; /* copied */
+	bool run;		/* started at once: events CREATE and START; not with a terminal */
 	unsigned io_uid, io_gid;
 	const struct mount_spec *rootfs; /* copied */
 	size_t n_rootfs;

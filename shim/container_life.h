@@ -38,6 +38,11 @@ typedef void (*launch_done)(struct operation *op, bool ok);
  */
 void launch_begin(struct operation *op, enum runtime_verb verb, launch_done done);
 
+/* --- start.c --- */
+
+/* An event that says no more than which process it is about. */
+void process_publish(const struct process *p, enum event_kind kind);
+
 /* --- create.c --- */
 
 /* After children were reaped: a failed create may have been waiting for its last process. */

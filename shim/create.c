@@ -26,6 +26,11 @@
 #include "shim/runtime_call.h"
 #include "shim/shim.h"
 
+static enum runtime_verb making_verb(const struct container *c)
+{
+	return c->made_running ? RUNTIME_RUN : RUNTIME_CREATE;
+}
+
 /* --- undoing --- */
 
 static void undo_done(struct operation *op)
@@ -36,7 +41,7 @@ static void undo_done(struct operation *op)
 	unlinkat(c->shim->dir.fd, "init.pid", 0);
 	unlinkat(c->shim->dir.fd, "exits.jsonl", 0);
 	c->init->status = PROCESS_DELETED;
-	operation_fail(op, RUNTIME_CREATE);
+	operation_fail(op, making_verb(c));
 }
 
 static void on_unmounted(const struct error *err, void *userdata)
@@ -184,6 +189,8 @@ static void publish(struct operation *op)
 	bundle_forget_config(&c->bundle);
 	container_save(c);
 	events_add(c->shim->events, &args);
+	if (c->made_running)
+		process_publish(p, EVENT_START);
 	operation_finish(op, &ERROR_INIT, &result);
 	/* the document is gone: its pages go back, for most of a shim's life is idle */
 	malloc_trim(0);
@@ -209,7 +216,7 @@ static void on_mounted(const struct error *err, void *userdata)
 	struct operation *op = userdata;
 
 	if (err->code == CODE_OK) {
-		launch_begin(op, RUNTIME_CREATE, on_launched);
+		launch_begin(op, making_verb(op->container), on_launched);
 		return;
 	}
 	error_set(&op->error, err->code, "%s", error_message(err));
@@ -223,7 +230,7 @@ static void run_create(struct operation *op)
 	if (cgroup_missing(bundle_cgroups_path(&c->bundle), c->id, &c->new_cgroups) < 0)
 		log_warn("cgroups cannot be listed", F_STR("id", c->id));
 	if (c->n_rootfs == 0) {
-		launch_begin(op, RUNTIME_CREATE, on_launched);
+		launch_begin(op, making_verb(op->container), on_launched);
 		return;
 	}
 	if (mount_begin(c->shim, c->rootfs, c->n_rootfs, c->rootfs_mounted, on_mounted, op,
@@ -300,6 +307,7 @@ static int prepare(struct container *c, const struct create_params *params, stru
 		return error_errno(err, r, "create");
 	c->created_at = clock_now();
 	c->n_processes = 1;
+	c->made_running = params->run;
 	r = bundle_load(
 		spec_bundle && *spec_bundle ? spec_bundle : params->bundle, &c->bundle, err);
 	if (r != 0)
@@ -326,6 +334,9 @@ static int check(struct shim *shim, const struct create_params *params, struct e
 		return error_set(err, CODE_INVALID_ARGUMENT,
 			"bundle \"%.200s\" is not an absolute path",
 			params->bundle ? params->bundle : "");
+	if (params->run && params->terminal)
+		return error_set(err, CODE_INVALID_ARGUMENT,
+			"run does not go with a terminal: create, resize, start");
 	return 0;
 }
 

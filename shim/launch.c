@@ -202,7 +202,7 @@ static int adopt(struct operation *op, struct error *err)
 	if (p->named_by_pid)
 		name_by_pid(p); /* before its exit may be written down */
 	p->started_at = dead ? dead->at : clock_now();
-	p->status = p->is_init ? PROCESS_CREATED : PROCESS_RUNNING;
+	p->status = op->launch->verb == RUNTIME_CREATE ? PROCESS_CREATED : PROCESS_RUNNING;
 	if (dead)
 		process_exited(p, dead);
 	else
@@ -355,11 +355,11 @@ static int name_files(struct operation *op)
 
 	if (r < 0)
 		return r;
-	snprintf(l->pid_name, sizeof(l->pid_name), "exec-%s.pid", suffix);
-	if (l->verb == RUNTIME_CREATE)
-		strcpy(l->pid_name, "init.pid");
-	else
+	strcpy(l->pid_name, "init.pid");
+	if (l->verb == RUNTIME_EXEC) {
+		snprintf(l->pid_name, sizeof(l->pid_name), "exec-%s.pid", suffix);
 		snprintf(l->spec_name, sizeof(l->spec_name), "exec-%s.json", suffix);
+	}
 	if (asprintf(&l->pid_path, "%s/%s", folder, l->pid_name) < 0 ||
 		asprintf(&l->spec_path, "%s/%s", folder, l->spec_name) < 0)
 		return -ENOMEM;

@@ -102,6 +102,7 @@ static int from_cleat(
 	w->no_pivot = o->no_pivot;
 	w->no_new_keyring = o->no_new_keyring;
 	w->deadline_ms = o->deadline_ms;
+	w->run = o->run;
 	r = set(&w->kind, o->kind);
 	if (r == 0)
 		r = set(&w->command, o->command);

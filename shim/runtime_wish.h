@@ -20,6 +20,7 @@ struct runtime_wish {
 	char *root;	      /* the runtime's own state folder; absolute */
 	char *spec_bundle;    /* "": the bundle's own config.json */
 	bool systemd_cgroup, no_pivot, no_new_keyring;
+	bool run; /* created and started in one */
 	struct argv options;
 	uint32_t deadline_ms; /* 0: the default */
 	unsigned io_uid, io_gid;

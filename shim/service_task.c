@@ -183,6 +183,7 @@ static int check_create(const struct shim *shim, const Containerd__Task__V2__Cre
 		code = runtime_wish_resolve(&wish, &params->runtime, err);
 	if (code != 0)
 		return code;
+	params->run = wish.run;
 	params->io_uid = wish.io_uid;
 	params->io_gid = wish.io_gid;
 	*spec_bundle = TAKE_PTR(wish.spec_bundle);

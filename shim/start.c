@@ -18,7 +18,7 @@
 #include "shim/runtime_call.h"
 #include "shim/shim.h"
 
-static void publish(const struct process *p, enum event_kind kind)
+void process_publish(const struct process *p, enum event_kind kind)
 {
 	const struct event_args args = {
 		.kind = kind,
@@ -67,10 +67,10 @@ static void adopt_status(struct process *init, const char *status)
 		return;
 	if (strcmp(status, "running") == 0 && init->status == PROCESS_CREATED) {
 		init->status = PROCESS_RUNNING;
-		publish(init, EVENT_START);
+		process_publish(init, EVENT_START);
 	} else if (strcmp(status, "paused") == 0) {
 		init->status = PROCESS_PAUSED;
-		publish(init, EVENT_PAUSED);
+		process_publish(init, EVENT_PAUSED);
 	} else if (strcmp(status, "running") == 0 && init->status != PROCESS_RUNNING) {
 		init->status = PROCESS_RUNNING;
 	}
@@ -130,7 +130,7 @@ static void on_started(const struct error *err, const char *words,
 	if (!p->exited)
 		p->status = PROCESS_RUNNING;
 	container_save(p->container);
-	publish(p, EVENT_START);
+	process_publish(p, EVENT_START);
 	finish_and_announce(op, &ERROR_INIT, &result);
 }
 
@@ -168,9 +168,9 @@ static void on_exec_launched(struct operation *op, bool ok)
 		return;
 	}
 	if (p->named_by_pid)
-		publish(p, EVENT_EXEC_ADDED);
+		process_publish(p, EVENT_EXEC_ADDED);
 	container_save(p->container);
-	publish(p, EVENT_EXEC_STARTED);
+	process_publish(p, EVENT_EXEC_STARTED);
 	finish_and_announce(op, &ERROR_INIT, &result);
 }
 
@@ -263,7 +263,7 @@ int container_exec(struct container *c, const struct exec_params *params, struct
 	c->n_processes++;
 	container_save(c);
 	if (!p->named_by_pid)
-		publish(p, EVENT_EXEC_ADDED);
+		process_publish(p, EVENT_EXEC_ADDED);
 	*ret = p;
 	return 0;
 }
@@ -285,7 +285,7 @@ static void on_paused(const struct error *err, const char *words,
 	if (!p->exited)
 		p->status = PROCESS_PAUSED;
 	container_save(p->container);
-	publish(p, EVENT_PAUSED);
+	process_publish(p, EVENT_PAUSED);
 	finish_and_announce(op, &ERROR_INIT, NULL);
 }
 
@@ -317,7 +317,7 @@ static void on_resumed(const struct error *err, const char *words,
 	if (!p->exited)
 		p->status = PROCESS_RUNNING;
 	container_save(p->container);
-	publish(p, EVENT_RESUMED);
+	process_publish(p, EVENT_RESUMED);
 	finish_and_announce(op, &ERROR_INIT, NULL);
 }
 

@@ -90,19 +90,19 @@ static int start(struct cli *cli, struct target *t, struct error *err)
 	return r;
 }
 
-static int run_detached(struct cli *cli, const struct create_options *o, const char *id, bool run,
-	struct error *err)
+static int run_detached(
+	struct cli *cli, const struct create_options *o, const char *id, struct error *err)
 {
 	struct creation c;
 	int r;
 
-	if (o->remove && run)
+	if (o->remove && o->start)
 		return error_set(err, CODE_INVALID_ARGUMENT,
 			"--rm needs somebody who waits: it does not go with --detach");
 	r = creation_begin(cli, o, id, NULL, &c, err);
 	if (r == 0)
 		r = create(cli, &c, err);
-	if (r == 0 && run) {
+	if (r == 0 && o->start && !c.runs) {
 		r = start(cli, &c.target, err);
 		if (r != 0)
 			undo(cli, &c.target);
@@ -121,6 +121,7 @@ static int run_session(struct session *s, struct creation *c, struct error *err)
 		return r;
 	s->target = &c->target;
 	s->is_init = true;
+	s->runs = c->runs;
 	s->terminal = c->terminal;
 	s->remove = c->options->remove;
 	s->pid_file = c->options->pid_file;
@@ -150,19 +151,20 @@ static int run_foreground(
 
 static int run_run(struct cli *cli, const void *options, int argc, char **argv, struct error *err)
 {
-	const struct create_options *o = options;
+	struct create_options o = *(const struct create_options *)options;
 
 	(void)argc;
-	if (o->detach)
-		return run_detached(cli, o, argv[0], true, err);
-	return run_foreground(cli, o, argv[0], err);
+	o.start = true;
+	if (o.detach)
+		return run_detached(cli, &o, argv[0], err);
+	return run_foreground(cli, &o, argv[0], err);
 }
 
 static int run_create(
 	struct cli *cli, const void *options, int argc, char **argv, struct error *err)
 {
 	(void)argc;
-	return run_detached(cli, options, argv[0], false, err);
+	return run_detached(cli, options, argv[0], err);
 }
 
 static int run_start(struct cli *cli, const void *options, int argc, char **argv, struct error *err)

@@ -83,6 +83,7 @@ static int set_runtime(struct cli *cli, struct creation *c, struct error *err)
 	m.deadline_ms = cli->deadline_ms;
 	m.no_pivot = c->options->no_pivot;
 	m.no_new_keyring = c->options->no_new_keyring;
+	m.run = c->runs;
 	if (c->spec_bundle)
 		m.spec_bundle = c->spec_bundle;
 	set_runtime_options(cli, &m, others);
@@ -209,6 +210,8 @@ int creation_begin(struct cli *cli, const struct create_options *options, const 
 	if (r != 0)
 		return r;
 	c->terminal = decide_terminal(options, &c->bundle);
+	/* one call of the runtime less; a terminal's size has to be told between the two */
+	c->runs = options->start && !c->terminal;
 	r = start_shim(cli, id, base, &c->target, err);
 	if (r == 0 && c->terminal != bundle_terminal(&c->bundle))
 		r = write_override(cli, c, err);

@@ -23,6 +23,7 @@ struct cli;
 struct create_options {
 	const char *bundle, *pid_file, *log;
 	bool terminal, detach, remove, no_pivot, no_new_keyring;
+	bool start; /* it shall run: `run`, not `create` */
 };
 
 struct creation {
@@ -30,6 +31,7 @@ struct creation {
 	struct bundle bundle;
 	struct target target;
 	bool terminal;	   /* as the container gets it */
+	bool runs;	   /* Create starts it too; otherwise that is the caller's */
 	char *spec_bundle; /* folder of the copied config.json; NULL: the bundle's own is used */
 	char *runtime_root;
 	uint8_t *packed; /* RuntimeOptions */

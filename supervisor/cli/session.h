@@ -6,11 +6,13 @@
  * signals, the window's size and every byte.
  *
  *   ADDING --answer--> STARTING --answer--> RUNNING --exit--> ENDING --all answered--> DONE
- *      |                  | failed                              ^
- *      | interrupted      v                                     |
- *      +------------> UNDOING --init killed---------------------+
- *      | failed                                                 |
- *      +--------------------------------------------------------+
+ *     | |                 | failed             ^                ^
+ *     | | a Create that starts it, too         |                |
+ *     | +--------------------------------------+                |
+ *     | interrupted         v                                   |
+ *     +----------------> UNDOING --init killed------------------+
+ *     | failed                                                  |
+ *     +---------------------------------------------------------+
  */
 
 #include <stdbool.h>
@@ -46,6 +48,7 @@ struct session {
 	struct streams streams;
 	const char *exec_id; /* "" for the init */
 	bool is_init;
+	bool runs;     /* its Create starts it */
 	bool terminal; /* the process has one, and it is shown on ours */
 	bool remove;   /* delete the process once it has ended */
 	const char *pid_file;

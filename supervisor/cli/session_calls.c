@@ -225,6 +225,15 @@ static void on_started(
 	session_step(s);
 }
 
+/* Create has started it. */
+static void begin_running(struct session *s)
+{
+	s->started = true;
+	s->phase = SESSION_RUNNING;
+	session_send_wait(s);
+	session_kill_pending(s);
+}
+
 static void send_start(struct session *s)
 {
 	Containerd__Task__V2__StartRequest m = CONTAINERD__TASK__V2__START_REQUEST__INIT;
@@ -275,7 +284,10 @@ static void on_added(
 	if (prepare_start(s, message, &failed) != 0)
 		session_fail(s, &failed);
 	if (failed.code == CODE_OK && !s->interrupted) {
-		send_start(s);
+		if (s->runs)
+			begin_running(s);
+		else
+			send_start(s);
 		return;
 	}
 	session_begin_undoing(s);

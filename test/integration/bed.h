@@ -43,6 +43,7 @@ struct bed {
 	struct ttrpc_client *client;
 	struct pidref shim;
 	uint32_t deadline_ms; /* of runtime calls; 0: the default */
+	bool run;	      /* Create is to start it, too */
 };
 
 /* A string of malloc's. */

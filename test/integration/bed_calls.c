@@ -119,6 +119,7 @@ Google__Protobuf__Any *bed_options(
 	o.kind = (char *)"runc";
 	o.root = bed->runtime_root;
 	o.deadline_ms = bed->deadline_ms;
+	o.run = bed->run;
 	if (bed->fake)
 		o.command = bed->fake_path;
 	assert_true(protobuf_c_message_get_packed_size(&o.base) <= 1024);

@@ -88,7 +88,7 @@ is_in_state() { # PID STATE
 	mkdir "$T/bin"
 	cat >"$T/bin/runc" <<-END
 		#!/bin/bash
-		[[ " \$* " != *" create "* ]] || { touch "$T/creating"; while [[ ! -e "$T/go" ]]; do sleep 0.02; done; }
+		[[ " \$* " != *" run "* ]] || { touch "$T/creating"; while [[ ! -e "$T/go" ]]; do sleep 0.02; done; }
 		exec $(command -v runc) "\$@"
 	END
 	chmod 755 "$T/bin/runc"

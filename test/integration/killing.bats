@@ -49,7 +49,7 @@ is_status() {
 		assert_equal "$output" ""
 		# the init that loses its runtime may have a word of its own
 		assert_equal "$(tail -n 1 <<<"$stderr")" \
-			"cleat: container $ID: runc create: killed by signal 9 without a word"
+			"cleat: container $ID: runc ${command%% *}: killed by signal 9 without a word"
 		wait_for 5 nothing_left
 		assert_equal "$(cleat list --json)" "[]"
 	done
@@ -79,8 +79,7 @@ is_status() {
 	stop_process "${PID[run]}"
 	unset "PID[run]"
 	echo >"$T/gate"
-	wait_for 10 is_status created
-	cleat start "$ID"
+	wait_for 10 is_status running
 	run cleat exec "$ID" tool exit 6
 	assert_status 6
 	cleat delete --force "$ID"
