@@ -8,12 +8,19 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/limits.h"
 #include "common/pidref.h"
+#include "common/run.h"
+#include "common/shim_start.h"
+#include "common/text.h"
+
+#define WORDS_MAX 1024 /* bytes kept of what an unmount that failed says */
 
 int orphan_exit(
 	const struct state_dir *dir, bool *ret_found, struct exit_entry *ret, struct error *err)
@@ -99,6 +106,46 @@ static int runtime_delete(const struct container_record *r, struct error *err)
 	return error_wrap(err, "container %s", r->id);
 }
 
+static int judge_unmount(
+	const struct container_record *r, const struct run_result *run, struct error *err)
+{
+	_cleanup_free_ char *line = NULL;
+
+	if (run->timed_out)
+		return error_set(err, CODE_DEADLINE_EXCEEDED,
+			"container %s: unmount %s: no answer in %u s", r->id, r->rootfs,
+			MOUNT_DEADLINE_MS / 1000);
+	if (WIFEXITED(run->wait_status) && WEXITSTATUS(run->wait_status) == 0)
+		return 0;
+	line = text_first_line(
+		run->err.len ? (const void *)buf_head(&run->err) : "", run->err.len, WORDS_MAX);
+	return error_set(err, CODE_INTERNAL, "container %s: %s", r->id,
+		line && *line ? line : "its rootfs could not be unmounted");
+}
+
+/* What its Create had mounted, by a verb of the shim's program: an unmount may hang. */
+static int unmount(const struct container_record *r, struct error *err)
+{
+	_cleanup_(run_result_deinit) struct run_result run = RUN_RESULT_INIT;
+	_cleanup_free_ char *program = NULL;
+	char *argv[] = { NULL, (char *)"unmount", r->rootfs, NULL };
+	const struct run_options options = {
+		.argv = argv, .err_limit = WORDS_MAX, .deadline_ms = MOUNT_DEADLINE_MS
+	};
+	int code;
+
+	if (!*r->rootfs)
+		return 0;
+	code = shim_find(&program, err);
+	if (code != 0)
+		return error_wrap(err, "container %s: unmount %s", r->id, r->rootfs);
+	argv[0] = program;
+	code = run_program(&options, &run);
+	if (code < 0)
+		return error_errno(err, code, "container %s: unmount %s", r->id, r->rootfs);
+	return judge_unmount(r, &run, err);
+}
+
 static int end_container(const struct container_record *r, bool force, struct error *err)
 {
 	int code;
@@ -113,7 +160,9 @@ static int end_container(const struct container_record *r, bool force, struct er
 			return code;
 	}
 	code = end_process(r->pid, r->start_time, r->id, err);
-	return code != 0 ? code : runtime_delete(r, err);
+	if (code == 0)
+		code = runtime_delete(r, err);
+	return code != 0 ? code : unmount(r, err);
 }
 
 static void remove_socket(const struct state_dir *dir)

@@ -23,8 +23,9 @@ int orphan_exit(
 /*
  * Removes an orphan: with force its processes are killed first; without, one whose init lives is
  * CODE_FAILED_PRECONDITION, as is any container whose shim lives. Then the runtime's delete
- * --force, the socket, and the folder. dir is a reader's; it is locked and removed, and to be
- * closed by the caller.
+ * --force, the rootfs that Create had mounted (by `cleat-shim unmount`), the socket, and the
+ * folder; what fails leaves the rest as it is, to be tried again. dir is a reader's; it is locked
+ * and removed, and to be closed by the caller.
  */
 int orphan_delete(struct state_dir *dir, bool force, struct error *err);
 

@@ -101,6 +101,7 @@ struct container_record {
 	uint64_t start_time;
 	bool terminal;
 	char *stdin_uri, *stdout_uri, *stderr_uri;
+	char *rootfs; /* the folder that a list was mounted onto; "": none */
 	moment created;
 	struct exec_record {
 		char *exec_id, *status;

@@ -151,13 +151,16 @@ void container_save(struct container *c)
 		.runtime_root = c->runtime.root,
 		.systemd_cgroup = c->runtime.systemd_cgroup,
 		.runtime_options = c->runtime.options.v,
-		.status = (char *)process_status_word(p->status),
+		/* who reads of one in the making has to know what it had mounted, no more */
+		.status = (char *)process_status_word(
+			p->status == PROCESS_CREATING ? PROCESS_CREATED : p->status),
 		.pid = p->pid,
 		.start_time = p->pidref.start_time,
 		.terminal = p->terminal,
 		.stdin_uri = p->stdin_uri,
 		.stdout_uri = p->stdout_uri,
 		.stderr_uri = p->stderr_uri,
+		.rootfs = c->rootfs_mounted,
 		.created = c->created_at,
 		.execs = execs,
 	};

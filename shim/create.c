@@ -40,6 +40,7 @@ static void undo_done(struct operation *op)
 	cgroup_remove_empty(&c->new_cgroups);
 	unlinkat(c->shim->dir.fd, "init.pid", 0);
 	unlinkat(c->shim->dir.fd, "exits.jsonl", 0);
+	unlinkat(c->shim->dir.fd, "state.json", 0);
 	c->init->status = PROCESS_DELETED;
 	operation_fail(op, making_verb(c));
 }
@@ -233,6 +234,8 @@ static void run_create(struct operation *op)
 		launch_begin(op, making_verb(op->container), on_launched);
 		return;
 	}
+	/* before anything is mounted: if we are killed, whoever cleans up reads it there */
+	container_save(c);
 	if (mount_begin(c->shim, c->rootfs, c->n_rootfs, c->rootfs_mounted, on_mounted, op,
 		    &op->error) != 0)
 		undo_done(op);

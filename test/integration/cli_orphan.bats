@@ -114,6 +114,50 @@ is_orphaned() {
 	cleat delete --force "$ID"
 }
 
+# A container whose rootfs Create has mounted by its list. Runs, with a shim that is ours to kill.
+create_on_mount() {
+	local socket
+
+	mv "$BUNDLE/rootfs" "$T/lower"
+	mkdir "$BUNDLE/rootfs"
+	socket=$("$CLEAT_BIN/cleat-shim" -root "$ROOT" -namespace default -id "$ID" start 3>&-)
+	"$BATS_TEST_DIRNAME/task_call.py" "${socket#unix://}" create-on "$T/lower" "$ID" "$BUNDLE" \
+		"" "" "" >/dev/null
+	"$BATS_TEST_DIRNAME/task_call.py" "${socket#unix://}" start "$ID" "" >/dev/null
+	assert_equal "$(test_mounts)" "$BUNDLE/rootfs"
+	kill_shim
+}
+
+@test "the mounts of an orphan go with it: delete --force" {
+	create_on_mount
+	run cleat delete --force "$ID"
+	assert_status 0
+	assert_equal "$output" ""
+	assert_equal "$(test_mounts)" ""
+	assert test -e "$T/lower/bin/tool"
+}
+
+@test "the mounts of an orphan go with it: the shim's own delete" {
+	create_on_mount
+	"$CLEAT_BIN/cleat-shim" -root "$ROOT" -namespace default -id "$ID" delete >"$T/answer" 3>&-
+	assert test -s "$T/answer"
+	assert_equal "$(test_mounts)" ""
+	assert test -e "$T/lower/bin/tool"
+}
+
+@test "mounts of an orphan that cannot be undone are told, and it stays to be tried again" {
+	create_on_mount
+	mkdir "$T/bin"
+	cp "$CLEAT_BIN/cleat" "$T/bin/"
+	printf '#!/bin/sh\necho "unmount $2: no luck" >&2\nexit 1\n' >"$T/bin/cleat-shim"
+	chmod 0755 "$T/bin/cleat-shim"
+	run --separate-stderr "$T/bin/cleat" --root "$ROOT" delete --force "$ID"
+	assert_status 125
+	assert_equal "$stderr" "cleat: container $ID: unmount $BUNDLE/rootfs: no luck"
+	is_orphaned
+	cleat delete --force "$ID"
+}
+
 @test "a shim that hangs does not hang the list" {
 	cleat run -d --bundle "$BUNDLE" "$ID"
 	cleat run -d --bundle "$BUNDLE" "$ID-2"

@@ -4,6 +4,7 @@
 three FIFOs, and CloseIO. Encodes ttrpc and protobuf by hand, on purpose: nothing here is ours.
 
     task_call.py SOCKET create ID BUNDLE STDIN STDOUT STDERR
+    task_call.py SOCKET create-on SOURCE ID BUNDLE STDIN STDOUT STDERR     (SOURCE is bound to rootfs)
     task_call.py SOCKET exec ID EXEC_ID STDIN STDOUT STDERR ARG...
     task_call.py SOCKET start|delete|close-io|wait|shutdown ID EXEC_ID     ("" is the init)
 
@@ -14,7 +15,7 @@ import socket
 import struct
 import sys
 
-METHODS = {"create": "Create", "exec": "Exec", "start": "Start", "delete": "Delete",
+METHODS = {"create": "Create", "create-on": "Create", "exec": "Exec", "start": "Start", "delete": "Delete",
            "close-io": "CloseIO", "wait": "Wait", "shutdown": "Shutdown"}
 REQUEST, RESPONSE = 1, 2
 
@@ -60,9 +61,11 @@ def fields(data):
 
 
 def encode(verb, args):
-    if verb == "create":
+    if verb in ("create", "create-on"):
+        source = args.pop(0) if verb == "create-on" else ""
+        mount = field(1, "bind") + field(2, source) + field(4, "rbind")
         ident, bundle, *streams = args
-        return (field(1, ident) + field(2, bundle)
+        return (field(1, ident) + field(2, bundle) + field(3, mount if source else "")
                 + b"".join(field(5 + i, uri) for i, uri in enumerate(streams)))
     ident, exec_id, *rest = args
     if verb == "exec":

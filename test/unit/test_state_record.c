@@ -63,6 +63,7 @@ static struct container_record sample(void)
 		.stdin_uri = (char *)"/in",
 		.stdout_uri = (char *)"file:///out",
 		.stderr_uri = NULL,
+		.rootfs = (char *)"/b/rootfs",
 		.created = 1767225845678901234,
 		.execs = some_execs,
 		.n_execs = 2,
@@ -95,6 +96,7 @@ static void test_container_round_trip(void **state)
 	assert_string_equal(in.stdin_uri, "/in");
 	assert_string_equal(in.stdout_uri, "file:///out");
 	assert_string_equal(in.stderr_uri, "");
+	assert_string_equal(in.rootfs, "/b/rootfs");
 	assert_true(in.created == out.created);
 	assert_int_equal(in.n_execs, 2);
 	assert_string_equal(in.execs[0].exec_id, "probe-1");
@@ -103,6 +105,28 @@ static void test_container_round_trip(void **state)
 	assert_int_equal(in.execs[0].start_time, 99);
 	assert_string_equal(in.execs[1].exec_id, "probe-2");
 	container_record_deinit(&in);
+	container_record_deinit(&in);
+}
+
+/* A shim from before there was a field wrote none: nothing is to be unmounted. */
+static void test_record_without_rootfs(void **state)
+{
+	const struct container_record out = sample();
+	struct state_dir dir = folder(*state);
+	struct container_record in;
+	struct error err = ERROR_INIT;
+	char *text;
+	json_t *j;
+
+	assert_ok(container_record_write(&dir, &out, &err), &err);
+	assert_ok(json_read_file(dir.fd, "state.json", 1 << 20, "x", &j, &err), &err);
+	json_object_del(j, "rootfs");
+	text = json_text(j);
+	write_text(dir.fd, "state.json", text);
+	json_decref(j);
+	free(text);
+	assert_ok(container_record_read(&dir, &in, &err), &err);
+	assert_string_equal(in.rootfs, "");
 	container_record_deinit(&in);
 }
 
@@ -258,6 +282,9 @@ static void test_container_refused(void **state)
 	refuse_container(bed, "runtime", "options", "[7]", "runtime");
 	refuse_container(bed, "runtime", "options", "{}", "runtime");
 	refuse_container(bed, "stdio", "stdout", "[]", "stdio");
+	refuse_container(bed, NULL, "rootfs", "7", "rootfs");
+	refuse_container(bed, NULL, "rootfs", "null", "rootfs");
+	refuse_container(bed, NULL, "rootfs", "\"rootfs\"", "rootfs");
 }
 
 static void write_execs(struct bed *bed, size_t n)
@@ -335,6 +362,7 @@ int main(void)
 		bed_test(test_container_round_trip),
 		bed_test(test_bytes_that_are_no_text),
 		bed_test(test_most_execs),
+		bed_test(test_record_without_rootfs),
 		bed_test(test_missing),
 		bed_test(test_shim_refused),
 		bed_test(test_container_refused),
