@@ -128,7 +128,8 @@ static int unmount(const struct container_record *r, struct error *err)
 {
 	_cleanup_(run_result_deinit) struct run_result run = RUN_RESULT_INIT;
 	_cleanup_free_ char *program = NULL;
-	char *argv[] = { NULL, (char *)"unmount", r->rootfs, NULL };
+	char *argv[] = { NULL, (char *)"unmount", r->rootfs,
+		r->rootfs_made ? (char *)SHIM_UNMOUNT_MADE : NULL, NULL };
 	const struct run_options options = {
 		.argv = argv, .err_limit = WORDS_MAX, .deadline_ms = MOUNT_DEADLINE_MS
 	};

@@ -19,5 +19,7 @@ int shim_find(char **ret, struct error *err);
  * command printed, with CODE_ALREADY_EXISTS if it exits with SHIM_START_EXISTS.
  */
 #define SHIM_START_EXISTS 17
+/* `cleat-shim unmount ROOTFS made`: the folder was made for the mounts, and goes too, if it is empty */
+#define SHIM_UNMOUNT_MADE "made"
 int shim_start(const char *root, const char *ns, const char *id, bool debug, char **ret,
 	struct error *err);

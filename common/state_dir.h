@@ -101,7 +101,8 @@ struct container_record {
 	uint64_t start_time;
 	bool terminal;
 	char *stdin_uri, *stdout_uri, *stderr_uri;
-	char *rootfs; /* the folder that a list was mounted onto; "": none */
+	char *rootfs;	  /* the folder that a list was mounted onto; "": none */
+	bool rootfs_made; /* it was not there before */
 	moment created;
 	struct exec_record {
 		char *exec_id, *status;

@@ -253,30 +253,28 @@ int container_record_write(
 	clock_format(r->created, created);
 	/* what "o" is given is taken over, also when packing fails */
 	return write_json(dir, "state.json",
-		json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:b, s:o, s:o, s:s, s:o}", "v",
-			VERSION, "id", pack_text(r->id), "namespace", pack_text(r->ns), "bundle",
-			pack_text(r->bundle), "runtime", pack_runtime(r), "status",
+		json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:b, s:o, s:o, s:b, s:s, s:o}",
+			"v", VERSION, "id", pack_text(r->id), "namespace", pack_text(r->ns),
+			"bundle", pack_text(r->bundle), "runtime", pack_runtime(r), "status",
 			pack_text(r->status), "pid", (json_int_t)r->pid, "start_time",
 			(json_int_t)r->start_time, "terminal", (int)r->terminal, "stdio",
-			pack_stdio(r), "rootfs", pack_text(r->rootfs), "created", created, "execs",
-			pack_execs(r)),
+			pack_stdio(r), "rootfs", pack_text(r->rootfs), "rootfs_made",
+			(int)r->rootfs_made, "created", created, "execs", pack_execs(r)),
 		err);
 }
 
 /* What is to be unmounted: an absolute path, or "", also where an older shim wrote none. */
-static char *take_rootfs(struct reader *r)
+static void take_rootfs(struct reader *r, struct container_record *ret)
 {
-	char *path;
-
 	if (!json_object_get(r->obj, "rootfs")) {
-		path = strdup("");
-		r->no_memory |= !path;
-		return path;
+		ret->rootfs = strdup("");
+		r->no_memory |= !ret->rootfs;
+		return;
 	}
-	path = take_string(r, "rootfs");
-	if (path && *path && *path != '/')
+	ret->rootfs = take_string(r, "rootfs");
+	if (ret->rootfs && *ret->rootfs && *ret->rootfs != '/')
 		r->bad = r->bad ? r->bad : "rootfs";
-	return path;
+	ret->rootfs_made = take_bool(r, "rootfs_made");
 }
 
 /* A NULL-terminated copy of an array of strings. */
@@ -392,7 +390,7 @@ int container_record_read(
 	record.start_time = (uint64_t)take_int(&r, "start_time", 0, INT64_MAX);
 	record.terminal = take_bool(&r, "terminal");
 	take_stdio(&r, &record);
-	record.rootfs = take_rootfs(&r);
+	take_rootfs(&r, &record);
 	record.created = take_moment(&r, "created");
 	take_execs(&r, &record);
 	code = reader_end(&r, dir, "state.json", err);

@@ -161,6 +161,7 @@ void container_save(struct container *c)
 		.stdout_uri = p->stdout_uri,
 		.stderr_uri = p->stderr_uri,
 		.rootfs = c->rootfs_mounted,
+		.rootfs_made = c->rootfs_made,
 		.created = c->created_at,
 		.execs = execs,
 	};

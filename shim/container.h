@@ -45,6 +45,7 @@ struct container {
 	struct mount_spec *rootfs; /* what Create asked to have mounted */
 	size_t n_rootfs;
 	char *rootfs_mounted;	    /* the folder that it is mounted onto; NULL: nothing is */
+	bool rootfs_made;	    /* that folder was not there before our create */
 	struct argv new_cgroups;    /* folders that were not there before our create */
 	struct operation *settling; /* a failed create that waits for its last process */
 	bool draining;		    /* the init is gone; what is left is waited for, or killed */

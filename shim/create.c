@@ -17,6 +17,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -63,7 +64,7 @@ static void undo_mounts(struct operation *op)
 		undo_done(op);
 		return;
 	}
-	if (unmount_begin(c->shim, c->rootfs_mounted, on_unmounted, op, &err) != 0)
+	if (unmount_begin(c->shim, c->rootfs_mounted, c->rootfs_made, on_unmounted, op, &err) != 0)
 		on_unmounted(&err, op);
 }
 
@@ -227,6 +228,7 @@ static void on_mounted(const struct error *err, void *userdata)
 static void run_create(struct operation *op)
 {
 	struct container *c = op->container;
+	struct stat st;
 
 	if (cgroup_missing(bundle_cgroups_path(&c->bundle), c->id, &c->new_cgroups) < 0)
 		log_warn("cgroups cannot be listed", F_STR("id", c->id));
@@ -234,10 +236,11 @@ static void run_create(struct operation *op)
 		launch_begin(op, making_verb(op->container), on_launched);
 		return;
 	}
+	c->rootfs_made = lstat(c->rootfs_mounted, &st) < 0 && errno == ENOENT;
 	/* before anything is mounted: if we are killed, whoever cleans up reads it there */
 	container_save(c);
-	if (mount_begin(c->shim, c->rootfs, c->n_rootfs, c->rootfs_mounted, on_mounted, op,
-		    &op->error) != 0)
+	if (mount_begin(c->shim, c->rootfs, c->n_rootfs, c->rootfs_mounted, c->rootfs_made,
+		    on_mounted, op, &op->error) != 0)
 		undo_done(op);
 }
 

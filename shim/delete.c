@@ -75,7 +75,8 @@ static void unmount(struct operation *op)
 
 	if (!c->rootfs_mounted)
 		finish_init(op);
-	else if (unmount_begin(c->shim, c->rootfs_mounted, on_unmounted, op, &op->error) != 0)
+	else if (unmount_begin(c->shim, c->rootfs_mounted, c->rootfs_made, on_unmounted, op,
+			 &op->error) != 0)
 		operation_fail(op, RUNTIME_DELETE);
 }
 

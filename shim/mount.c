@@ -21,6 +21,7 @@
 #include "common/fd.h"
 #include "common/limits.h"
 #include "common/log.h"
+#include "common/shim_start.h"
 #include "common/spawn.h"
 #include "shim/mount_spec.h"
 #include "shim/mount_verb.h"
@@ -29,7 +30,7 @@
 
 struct mount_job {
 	struct shim *shim;
-	bool unmounts;
+	bool unmounts, made;
 	char *rootfs;
 	struct pidref pidref;
 	struct reaper_child child;
@@ -98,7 +99,7 @@ static bool judge(struct mount_job *job, struct error *err)
 	return false;
 }
 
-static int begin(struct shim *shim, bool unmounts, const char *rootfs, int list_fd,
+static int begin(struct shim *shim, bool unmounts, const char *rootfs, bool made, int list_fd,
 	struct error *before_take, mount_done done, void *userdata, struct error *err);
 
 static void job_finish(struct mount_job *job)
@@ -108,8 +109,8 @@ static void job_finish(struct mount_job *job)
 
 	/* what a mount that was cut short has left is undone first, and its error told after that */
 	if (!whole && !job->unmounts) {
-		if (begin(job->shim, true, job->rootfs, -1, &err, job->done, job->userdata,
-			    &unmount_err) == 0) {
+		if (begin(job->shim, true, job->rootfs, job->made, -1, &err, job->done,
+			    job->userdata, &unmount_err) == 0) {
 			job_free(job);
 			return;
 		}
@@ -171,7 +172,7 @@ static int job_spawn(struct mount_job *job, int list_fd)
 {
 	_cleanup_close_ int answer = -1;
 	const char *const argv[] = { "cleat-shim", job->unmounts ? "unmount" : "mount", job->rootfs,
-		NULL };
+		job->unmounts && job->made ? SHIM_UNMOUNT_MADE : NULL, NULL };
 	struct spawn_fd fds[2];
 	struct spawn_options options = {
 		.path = "/proc/self/exe",
@@ -215,14 +216,16 @@ static int job_new(struct shim *shim, bool unmounts, const char *rootfs, struct 
 }
 
 /* before_take (may be NULL) is taken on success only. */
-static int begin(struct shim *shim, bool unmounts, const char *rootfs, int list_fd,
+static int begin(struct shim *shim, bool unmounts, const char *rootfs, bool made, int list_fd,
 	struct error *before_take, mount_done done, void *userdata, struct error *err)
 {
 	struct mount_job *job = NULL;
 	int r = job_new(shim, unmounts, rootfs, &job);
 
-	if (r == 0)
+	if (r == 0) {
+		job->made = made;
 		r = job_spawn(job, list_fd);
+	}
 	if (r < 0) {
 		job_free(job);
 		return error_errno(err, r, "%s %s", unmounts ? "unmount" : "mount on", rootfs);
@@ -257,7 +260,7 @@ static int list_to_fd(const struct mount_spec *mounts, size_t n, int *ret)
 }
 
 int mount_begin(struct shim *shim, const struct mount_spec *mounts, size_t n, const char *rootfs,
-	mount_done done, void *userdata, struct error *err)
+	bool made, mount_done done, void *userdata, struct error *err)
 {
 	_cleanup_close_ int list_fd = -1;
 	int r = mount_specs_check(mounts, n, rootfs, err);
@@ -267,11 +270,11 @@ int mount_begin(struct shim *shim, const struct mount_spec *mounts, size_t n, co
 	r = list_to_fd(mounts, n, &list_fd);
 	if (r < 0)
 		return error_errno(err, r, "mount on %s", rootfs);
-	return begin(shim, false, rootfs, list_fd, NULL, done, userdata, err);
+	return begin(shim, false, rootfs, made, list_fd, NULL, done, userdata, err);
 }
 
-int unmount_begin(
-	struct shim *shim, const char *rootfs, mount_done done, void *userdata, struct error *err)
+int unmount_begin(struct shim *shim, const char *rootfs, bool made, mount_done done, void *userdata,
+	struct error *err)
 {
-	return begin(shim, true, rootfs, -1, NULL, done, userdata, err);
+	return begin(shim, true, rootfs, made, -1, NULL, done, userdata, err);
 }

@@ -10,11 +10,13 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/buf.h"
 #include "common/error.h"
 #include "common/fd.h"
 #include "common/limits.h"
+#include "common/shim_start.h"
 #include "shim/rootfs.h"
 
 static int answer(const struct error *err, unsigned n_detached)
@@ -52,17 +54,24 @@ static int verb_mount(const char *rootfs, struct error *err)
 	return r;
 }
 
+static void verb_unmount(const char *rootfs, bool made, unsigned *ret_n_detached, struct error *err)
+{
+	if (rootfs_unmount(rootfs, ret_n_detached, err) == 0 && made)
+		rmdir(rootfs); /* whatever is in it by now is somebody's */
+}
+
 int mount_verb(int argc, char **argv)
 {
 	_cleanup_error_ struct error err = ERROR_INIT;
 	unsigned n_detached = 0;
 
-	if (argc != 2)
-		return 2;
-	if (strcmp(argv[0], "mount") == 0)
+	bool unmounts = argc >= 1 && strcmp(argv[0], "unmount") == 0;
+	bool made = argc == 3 && strcmp(argv[2], SHIM_UNMOUNT_MADE) == 0;
+
+	if (unmounts && (argc == 2 || made))
+		verb_unmount(argv[1], made, &n_detached, &err);
+	else if (argc == 2 && strcmp(argv[0], "mount") == 0)
 		verb_mount(argv[1], &err);
-	else if (strcmp(argv[0], "unmount") == 0)
-		rootfs_unmount(argv[1], &n_detached, &err);
 	else
 		return 2;
 	return answer(&err, n_detached);

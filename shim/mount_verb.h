@@ -7,7 +7,7 @@
  * one left (common/orphan.h); not for people.
  *
  *   cleat-shim mount ROOTFS      the list on descriptor 3, as mount_specs_encode() writes it
- *   cleat-shim unmount ROOTFS
+ *   cleat-shim unmount ROOTFS [made]     made: we made the folder: it goes too, if it is empty
  *
  * The answer goes to descriptor 4 in one write: a struct mount_answer and, after a failure, the
  * sentence; without a descriptor 4 the sentence goes to stderr. Exit status 0, or 1 after a failure;
@@ -25,5 +25,5 @@ struct mount_answer {
 	uint32_t n_detached; /* mounts that stayed in use and were detached */
 };
 
-/* argv: the verb and the rootfs, as above without the program's name. */
+/* argv: as above without the program's name. */
 int mount_verb(int argc, char **argv);

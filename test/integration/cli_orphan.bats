@@ -114,12 +114,12 @@ is_orphaned() {
 	cleat delete --force "$ID"
 }
 
-# A container whose rootfs Create has mounted by its list. Runs, with a shim that is ours to kill.
+# A container whose rootfs Create has mounted by its list, on a folder that it made. Its shim is
+# killed.
 create_on_mount() {
 	local socket
 
 	mv "$BUNDLE/rootfs" "$T/lower"
-	mkdir "$BUNDLE/rootfs"
 	socket=$("$CLEAT_BIN/cleat-shim" -root "$ROOT" -namespace default -id "$ID" start 3>&-)
 	"$BATS_TEST_DIRNAME/task_call.py" "${socket#unix://}" create-on "$T/lower" "$ID" "$BUNDLE" \
 		"" "" "" >/dev/null
@@ -134,6 +134,7 @@ create_on_mount() {
 	assert_status 0
 	assert_equal "$output" ""
 	assert_equal "$(test_mounts)" ""
+	assert test ! -e "$BUNDLE/rootfs"
 	assert test -e "$T/lower/bin/tool"
 }
 
@@ -142,6 +143,7 @@ create_on_mount() {
 	"$CLEAT_BIN/cleat-shim" -root "$ROOT" -namespace default -id "$ID" delete >"$T/answer" 3>&-
 	assert test -s "$T/answer"
 	assert_equal "$(test_mounts)" ""
+	assert test ! -e "$BUNDLE/rootfs"
 	assert test -e "$T/lower/bin/tool"
 }
 

@@ -42,6 +42,7 @@ struct fixture {
 	int signal_fd, n_fds;
 	struct event *signal_event, *patience;
 	int n_done;
+	bool made; /* what begin is told of the folder */
 	struct error err;
 	char *mounts;
 };
@@ -147,7 +148,7 @@ static int begin_one(struct fixture *f, const char *rootfs, const char *type, co
 	int r;
 
 	assert_int_equal(argv_add(&m.options, option), 0);
-	r = mount_begin(&f->shim, &m, 1, copy, on_done, f, err);
+	r = mount_begin(&f->shim, &m, 1, copy, f->made, on_done, f, err);
 	argv_deinit(&m.options);
 	free(copy);
 	return r;
@@ -176,9 +177,9 @@ static void test_there_and_back(void **state)
 	mount_one(f, AREA "/good");
 	assert_done(f, CODE_OK, NULL);
 	assert_int_equal(mounts_at(AREA "/good"), 1);
-	assert_int_equal(unmount_begin(&f->shim, AREA "/good", on_done, f, NULL), 0);
+	assert_int_equal(unmount_begin(&f->shim, AREA "/good", false, on_done, f, NULL), 0);
 	assert_done(f, CODE_OK, NULL);
-	assert_int_equal(unmount_begin(&f->shim, AREA "/good", on_done, f, NULL), 0);
+	assert_int_equal(unmount_begin(&f->shim, AREA "/good", false, on_done, f, NULL), 0);
 	assert_done(f, CODE_OK, NULL);
 }
 
@@ -188,7 +189,7 @@ static void test_failure_is_told(void **state)
 
 	assert_int_equal(begin_one(f, AREA "/bad", "nosuchfs", "x", NULL), 0);
 	assert_done(f, CODE_INTERNAL, "mount nosuchfs on " AREA "/bad: No such device");
-	assert_int_equal(unmount_begin(&f->shim, "relative", on_done, f, NULL), 0);
+	assert_int_equal(unmount_begin(&f->shim, "relative", false, on_done, f, NULL), 0);
 	assert_done(f, CODE_INVALID_ARGUMENT, "unmount relative: Invalid argument");
 }
 
@@ -221,7 +222,7 @@ static void test_long_list(void **state)
 	for (int i = 0; i < 299; i++)
 		for (int n = 0; n < 40; n++)
 			assert_int_equal(argv_add(&m[i].options, "nodev"), 0);
-	assert_int_equal(mount_begin(&f->shim, m, 300, AREA "/long", on_done, f, NULL), 0);
+	assert_int_equal(mount_begin(&f->shim, m, 300, AREA "/long", false, on_done, f, NULL), 0);
 	assert_done(f, CODE_INTERNAL, "mount nosuchfs on " AREA "/long: No such device");
 	for (int i = 0; i < 300; i++)
 		argv_deinit(&m[i].options);
@@ -234,6 +235,39 @@ static void test_crash_is_undone(void **state)
 	mount_one(f, AREA "/crash");
 	assert_done(f, CODE_INTERNAL, "mount on " AREA "/crash: its process ended with status 3");
 	assert_int_equal(mounts_at(AREA "/crash"), 0);
+}
+
+/* A folder that was made for it goes with the mounts, unless somebody has put something there. */
+static void test_folder_goes(void **state)
+{
+	struct fixture *f = *state;
+
+	f->made = true;
+	mount_one(f, AREA "/made");
+	assert_done(f, CODE_OK, NULL);
+	assert_int_equal(unmount_begin(&f->shim, AREA "/made", true, on_done, f, NULL), 0);
+	assert_done(f, CODE_OK, NULL);
+	assert_int_equal(access(AREA "/made", F_OK), -1);
+	rmdir(AREA "/crash");
+	mount_one(f, AREA "/crash");
+	assert_done(f, CODE_INTERNAL, "mount on " AREA "/crash: its process ended with status 3");
+	assert_int_equal(access(AREA "/crash", F_OK), -1);
+}
+
+static void test_folder_stays(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(mkdir(AREA "/theirs", 0700), 0);
+	mount_one(f, AREA "/theirs");
+	assert_done(f, CODE_OK, NULL);
+	assert_int_equal(unmount_begin(&f->shim, AREA "/theirs", false, on_done, f, NULL), 0);
+	assert_done(f, CODE_OK, NULL);
+	assert_int_equal(mkdir(AREA "/theirs/file", 0700), 0);
+	assert_int_equal(unmount_begin(&f->shim, AREA "/theirs", true, on_done, f, NULL), 0);
+	assert_done(f, CODE_OK, NULL);
+	assert_int_equal(rmdir(AREA "/theirs/file"), 0);
+	assert_int_equal(rmdir(AREA "/theirs"), 0);
 }
 
 static pid_t only_child(void)
@@ -288,10 +322,12 @@ int main(int argc, char **argv)
 		test(test_refusal_begins_nothing),
 		test(test_long_list),
 		test(test_crash_is_undone),
+		test(test_folder_goes),
+		test(test_folder_stays),
 		test(test_killed_is_undone),
 	};
 
-	if (argc == 3)
+	if (argc == 3 || argc == 4)
 		return child(argc - 1, argv + 1);
 	if (syscall(SYS_pidfd_open, getpid(), 0) < 0 && errno == ENOSYS) {
 		printf("1..0 # SKIP no pidfd_open(2) here: an old valgrind\n");

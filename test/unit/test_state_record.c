@@ -64,6 +64,7 @@ static struct container_record sample(void)
 		.stdout_uri = (char *)"file:///out",
 		.stderr_uri = NULL,
 		.rootfs = (char *)"/b/rootfs",
+		.rootfs_made = true,
 		.created = 1767225845678901234,
 		.execs = some_execs,
 		.n_execs = 2,
@@ -97,6 +98,7 @@ static void test_container_round_trip(void **state)
 	assert_string_equal(in.stdout_uri, "file:///out");
 	assert_string_equal(in.stderr_uri, "");
 	assert_string_equal(in.rootfs, "/b/rootfs");
+	assert_true(in.rootfs_made);
 	assert_true(in.created == out.created);
 	assert_int_equal(in.n_execs, 2);
 	assert_string_equal(in.execs[0].exec_id, "probe-1");
@@ -127,6 +129,7 @@ static void test_record_without_rootfs(void **state)
 	free(text);
 	assert_ok(container_record_read(&dir, &in, &err), &err);
 	assert_string_equal(in.rootfs, "");
+	assert_false(in.rootfs_made);
 	container_record_deinit(&in);
 }
 
@@ -283,6 +286,7 @@ static void test_container_refused(void **state)
 	refuse_container(bed, "runtime", "options", "{}", "runtime");
 	refuse_container(bed, "stdio", "stdout", "[]", "stdio");
 	refuse_container(bed, NULL, "rootfs", "7", "rootfs");
+	refuse_container(bed, NULL, "rootfs_made", NULL, "rootfs_made");
 	refuse_container(bed, NULL, "rootfs", "null", "rootfs");
 	refuse_container(bed, NULL, "rootfs", "\"rootfs\"", "rootfs");
 }
