@@ -76,6 +76,8 @@ static void launch_failed(struct operation *op)
 	struct process *p = op->process;
 	launch_done done = op->launch->done;
 
+	if (op->timer) /* of the console's, which is given up */
+		event_del(op->timer);
 	/* it may have been adopted: then its terminal never came */
 	reaper_unwatch(&p->child);
 	pidref_signal(&p->pidref, SIGKILL);

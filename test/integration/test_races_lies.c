@@ -6,16 +6,21 @@
  */
 #include "test/integration/races.h"
 
+#include <glob.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "common/cleanup.h"
 
 #define ALIVE	"[\"/bin/tool\",\"pause\"]"
 #define CREATED CONTAINERD__V1__TYPES__STATUS__CREATED
@@ -398,6 +403,44 @@ static void test_console_comes_without_descriptor(void **state)
 		"runc create handed over no terminal: Connection reset by peer");
 }
 
+/* Connects to the socket on which the shim awaits a terminal, and says nothing. */
+static void hang_up_on_console(struct race *race)
+{
+	_cleanup_free_ char *pattern =
+		bed_format("%s/root/c/default/%s/pty-*", race->bed->dir, race->bed->id);
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	glob_t found;
+
+	assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", found.gl_pathv[0]);
+	globfree(&found);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	close(fd);
+}
+
+/* The patience with the console ends in the middle of the undoing, when there is no console any more. */
+static void test_console_breaks_and_undoing_takes_its_time(void **state)
+{
+	struct race *race = *state;
+	struct flight *create;
+
+	race->bed->deadline_ms = 1000;
+	bed_config(race->bed, ALIVE, true);
+	race_script(race, "create no-console\ncreate init-exits 0\ncreate after:touch @/created\n"
+			  "delete after:hang\n");
+	create = race_create(race, true);
+	race_await_file(race, "created");
+	race_await_no_children(race);
+	hang_up_on_console(race);
+	race_refused(create, CODE_INTERNAL,
+		"runc create handed over no terminal: Connection reset by peer");
+	race_script(race, "");
+	bed_config(race->bed, ALIVE, false);
+	create_running(race);
+	bed_finish(race->bed);
+}
+
 static void test_console_of_exec_never_comes(void **state)
 {
 	struct race *race = *state;
@@ -445,6 +488,7 @@ int main(void)
 		FAKE(test_state_answers_half),
 		FAKE(test_console_never_comes),
 		FAKE(test_console_comes_without_descriptor),
+		FAKE(test_console_breaks_and_undoing_takes_its_time),
 		FAKE(test_console_of_exec_never_comes),
 		FAKE(test_console_of_exec_comes_without_descriptor),
 	};
