@@ -23,6 +23,7 @@
 #include "common/cleanup.h"
 #include "common/limits.h"
 #include "common/log.h"
+#include "mount.pb-c.h"
 #include "shim/mount.h"
 #include "shim/runtime_call.h"
 #include "shim/shim.h"
@@ -170,10 +171,31 @@ static void undo(struct operation *op)
 
 /* --- doing --- */
 
-static void publish(struct operation *op)
+/* The list as the event has it, in one piece that points into the container. NULL without memory. */
+static Containerd__Types__Mount **rootfs_messages(const struct container *c)
 {
-	struct container *c = op->container;
-	struct process *p = c->init;
+	size_t n = c->n_rootfs;
+	Containerd__Types__Mount **list = calloc(1, n * (sizeof(*list) + sizeof(**list)) + 1);
+	Containerd__Types__Mount *room = list ? (void *)(list + n) : NULL;
+
+	for (size_t i = 0; list && i < n; i++) {
+		const struct mount_spec *m = &c->rootfs[i];
+
+		list[i] = &room[i];
+		containerd__types__mount__init(list[i]);
+		list[i]->type = m->type;
+		list[i]->source = m->source;
+		list[i]->target = m->target;
+		list[i]->options = m->options.v;
+		list[i]->n_options = m->options.n;
+	}
+	return list;
+}
+
+static void tell(const struct container *c)
+{
+	_cleanup_free_ Containerd__Types__Mount **rootfs = rootfs_messages(c);
+	const struct process *p = c->init;
 	const struct event_args args = {
 		.kind = EVENT_CREATE,
 		.container_id = c->id,
@@ -183,14 +205,24 @@ static void publish(struct operation *op)
 		.stdout_uri = p->stdout_uri,
 		.stderr_uri = p->stderr_uri,
 		.terminal = p->terminal,
+		.rootfs = rootfs,
+		.n_rootfs = rootfs ? c->n_rootfs : 0,
 	};
+
+	events_add(c->shim->events, &args);
+}
+
+static void publish(struct operation *op)
+{
+	struct container *c = op->container;
+	struct process *p = c->init;
 	const struct op_result result = { .pid = p->pid };
 
 	if (!p->exited && cgroup_open(p->pid, &c->cgroup) < 0)
 		log_warn("the container's cgroup cannot be read", F_STR("id", c->id));
 	bundle_forget_config(&c->bundle);
 	container_save(c);
-	events_add(c->shim->events, &args);
+	tell(c);
 	if (c->made_running)
 		process_publish(p, EVENT_START);
 	operation_finish(op, &ERROR_INIT, &result);

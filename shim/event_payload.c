@@ -58,6 +58,8 @@ static void fill_create(struct event_payload *p, const struct event_args *args)
 	p->io.stderr = text(args->stderr_uri);
 	p->io.terminal = args->terminal;
 	p->create.io = &p->io;
+	p->create.rootfs = (Containerd__Types__Mount **)args->rootfs;
+	p->create.n_rootfs = args->n_rootfs;
 }
 
 static void fill_exit(struct event_payload *p, const struct event_args *args)

@@ -152,6 +152,10 @@ int events_add(struct events *events, const struct event_args *args)
 
 	event_payload_fill(&payload, args);
 	size = protobuf_c_message_get_packed_size(&payload.base);
+	if (size > LIMIT_RING_BYTES - sizeof(*e) && args->kind == EVENT_CREATE) {
+		payload.create.n_rootfs = 0;
+		size = protobuf_c_message_get_packed_size(&payload.base);
+	}
 	if (size > LIMIT_RING_BYTES - sizeof(*e))
 		return error_trace(-E2BIG);
 	e = malloc(sizeof(*e) + size);

@@ -16,6 +16,8 @@
 #include "common/clock.h"
 #include "common/list.h"
 
+struct Containerd__Types__Mount; /* mount.pb-c.h */
+
 enum event_kind {
 	EVENT_CREATE,
 	EVENT_START,
@@ -53,6 +55,8 @@ struct event_args {
 	moment exited_at;
 	const char *bundle, *stdin_uri, *stdout_uri, *stderr_uri; /* CREATE */
 	bool terminal;
+	struct Containerd__Types__Mount *const *rootfs; /* CREATE */
+	size_t n_rootfs;
 	const char *checkpoint; /* CREATE, CHECKPOINTED */
 };
 
@@ -70,7 +74,8 @@ uint64_t events_next_seq(const struct events *events);
 
 /*
  * Makes an event and wakes the subscribers. 0, or -errno (no memory; more bytes than the ring may
- * have): the event is lost, and counted: it keeps its number, and shows as missed.
+ * have): the event is lost, and counted: it keeps its number, and shows as missed. A rootfs list
+ * that the ring has no room for is left out, so that a CREATE is not lost for it.
  */
 int events_add(struct events *events, const struct event_args *args);
 

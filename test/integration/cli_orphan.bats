@@ -151,6 +151,7 @@ create_on_mount() {
 	create_on_mount
 	mkdir "$T/bin"
 	cp "$CLEAT_BIN/cleat" "$T/bin/"
+	# shellcheck disable=SC2016 # $2 is the script's
 	printf '#!/bin/sh\necho "unmount $2: no luck" >&2\nexit 1\n' >"$T/bin/cleat-shim"
 	chmod 0755 "$T/bin/cleat-shim"
 	run --separate-stderr "$T/bin/cleat" --root "$ROOT" delete --force "$ID"

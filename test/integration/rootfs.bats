@@ -30,7 +30,12 @@ create_and_delete() {
 	assert_equal "$(test_mounts)" "$BUNDLE/rootfs"
 	run cleat exec "$ID" tool exit 6
 	assert_status 6
+	background events "$CLEAT" --root "$ROOT" events --since 0 "$ID"
+	wait_for 5 grep -q /tasks/start "$T/events.out"
 	cleat delete --force "$ID"
+	finish events
+	assert_equal "$(jq -c 'select(.topic == "/tasks/create") | .rootfs' <<<"$output")" \
+		"[{\"type\":\"bind\",\"source\":\"$T/lower\",\"target\":\"\",\"options\":[\"rbind\"]}]"
 	assert_equal "$(test_mounts)" ""
 	assert test -e "$T/lower/bin/tool"
 }

@@ -236,6 +236,36 @@ static void test_too_large(void **state)
 	events_free(events);
 }
 
+/* A CREATE whose list of mounts is larger than the ring is told without the list. */
+static void test_too_many_mounts(void **state)
+{
+	char *source = calloc(1, LIMIT_RING_BYTES + 1);
+	Containerd__Types__Mount mount, *const list[] = { &mount };
+	const struct event_args args = {
+		.kind = EVENT_CREATE, .container_id = "web", .rootfs = list, .n_rootfs = 1
+	};
+	Containerd__Events__TaskCreate *create;
+	struct events *events = make();
+	struct event_cursor cursor;
+	const struct task_event *e;
+	uint64_t missed;
+
+	(void)state;
+	memset(source, 'x', LIMIT_RING_BYTES);
+	containerd__types__mount__init(&mount);
+	mount.source = source;
+	assert_int_equal(events_add(events, &args), 0);
+	events_subscribe(events, &cursor, 0, on_wake, NULL);
+	e = events_next(events, &cursor, &missed);
+	create = containerd__events__task_create__unpack(NULL, e->n_payload, e->payload);
+	assert_string_equal(create->container_id, "web");
+	assert_int_equal(create->n_rootfs, 0);
+	containerd__events__task_create__free_unpacked(create, NULL);
+	events_unsubscribe(&cursor);
+	events_free(events);
+	free(source);
+}
+
 static void test_unsubscribe_in_wake(void **state)
 {
 	struct reader a = { .reads = true }, b = { .reads = true }, c = { .reads = true };
@@ -286,6 +316,8 @@ static void test_end(void **state)
 
 static void test_payloads(void **state)
 {
+	char *options[] = { (char *)"ro", (char *)"lowerdir=/a:/b" };
+	Containerd__Types__Mount mounts[2], *const list[] = { &mounts[0], &mounts[1] };
 	struct events *events = make();
 	struct event_cursor cursor;
 	struct event_args args = {
@@ -299,6 +331,8 @@ static void test_payloads(void **state)
 		.stdout_uri = "/o",
 		.stderr_uri = "/e",
 		.terminal = true,
+		.rootfs = list,
+		.n_rootfs = 2,
 		.checkpoint = "/c",
 	};
 	Containerd__Events__TaskCreate *create;
@@ -308,6 +342,13 @@ static void test_payloads(void **state)
 	uint64_t missed;
 
 	(void)state;
+	containerd__types__mount__init(&mounts[0]);
+	containerd__types__mount__init(&mounts[1]);
+	mounts[0].type = (char *)"overlay";
+	mounts[0].source = (char *)"over";
+	mounts[0].options = options;
+	mounts[0].n_options = 2;
+	mounts[1].target = (char *)"data";
 	for (int kind = 0; kind < _EVENT_KIND_MAX; kind++) {
 		args.kind = (enum event_kind)kind;
 		assert_int_equal(events_add(events, &args), 0);
@@ -327,6 +368,12 @@ static void test_payloads(void **state)
 	assert_true(create->io->terminal);
 	assert_string_equal(create->checkpoint, "/c");
 	assert_int_equal(create->pid, 42);
+	assert_int_equal(create->n_rootfs, 2);
+	assert_string_equal(create->rootfs[0]->type, "overlay");
+	assert_string_equal(create->rootfs[0]->source, "over");
+	assert_int_equal(create->rootfs[0]->n_options, 2);
+	assert_string_equal(create->rootfs[0]->options[1], "lowerdir=/a:/b");
+	assert_string_equal(create->rootfs[1]->target, "data");
 	containerd__events__task_create__free_unpacked(create, NULL);
 
 	while (e->kind != EVENT_EXIT)
@@ -461,6 +508,7 @@ int main(void)
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_bound_by_bytes),
 		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_too_many_mounts),
 		cmocka_unit_test(test_unsubscribe_in_wake),
 		cmocka_unit_test(test_never_subscribed),
 		cmocka_unit_test(test_end),
