@@ -150,7 +150,8 @@ static void finish_dispatch(evutil_socket_t fd, short what, void *userdata)
 	capture_rest(&call->out);
 	capture_rest(&call->err);
 	call->outcome.out_overflow = call->out.overflow;
-	if (call->outcome.wait_status != 0 || call->outcome.timed_out) {
+	/* what one that was killed at its deadline had said is not why it failed */
+	if (call->outcome.wait_status != 0 && !call->outcome.timed_out) {
 		/* a log that is cut or cannot be read still leaves stderr and the status */
 		fd_read_file(call->shim->dir.fd, call->log_name, &log, LIMIT_RUNTIME_JSON);
 		words = runtime_words(&call->outcome, &log);

@@ -17,7 +17,8 @@ struct runtime_call;
 
 /*
  * How it went, as runtime_judge() says: err is CODE_OK or the sentence. words: the runtime's own,
- * or NULL. outcome: what it printed. All valid during the callback; the call is gone after it.
+ * or NULL, as at a deadline. outcome: what it printed. All valid during the callback; the call is
+ * gone after it.
  */
 typedef void (*runtime_call_done)(const struct error *err, const char *words,
 	const struct runtime_outcome *outcome, void *userdata);

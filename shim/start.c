@@ -61,18 +61,38 @@ static void keep_failure(struct operation *op, const struct error *err, const ch
 
 /* --- what a runtime that was killed, at its deadline or by somebody else, has done --- */
 
+static void adopt(struct process *init, enum process_status status, enum event_kind kind)
+{
+	if (status == init->status)
+		return;
+	if (init->status == PROCESS_CREATED)
+		init->started_at = clock_now();
+	init->status = status;
+	process_publish(init, kind);
+}
+
 static void adopt_status(struct process *init, const char *status)
 {
+	bool was_created = init->status == PROCESS_CREATED;
+
 	if (init->exited)
 		return;
-	if (strcmp(status, "running") == 0 && init->status == PROCESS_CREATED) {
-		init->status = PROCESS_RUNNING;
-		process_publish(init, EVENT_START);
-	} else if (strcmp(status, "paused") == 0) {
-		init->status = PROCESS_PAUSED;
-		process_publish(init, EVENT_PAUSED);
-	} else if (strcmp(status, "running") == 0 && init->status != PROCESS_RUNNING) {
-		init->status = PROCESS_RUNNING;
+	if (strcmp(status, "paused") == 0)
+		adopt(init, PROCESS_PAUSED, EVENT_PAUSED);
+	else if (strcmp(status, "running") == 0)
+		adopt(init, PROCESS_RUNNING, was_created ? EVENT_START : EVENT_RESUMED);
+}
+
+/* The call that an operation has failed with: what the state was asked after. */
+static enum runtime_verb verb_of(const struct operation *op)
+{
+	switch (op->kind) {
+	case OPERATION_PAUSE:
+		return RUNTIME_PAUSE;
+	case OPERATION_RESUME:
+		return RUNTIME_RESUME;
+	default:
+		return RUNTIME_START;
 	}
 }
 
@@ -88,7 +108,7 @@ static void on_state(const struct error *err, const char *words,
 		adopt_status(op->container->init, state.status);
 	runtime_state_deinit(&state);
 	container_save(op->container);
-	fail_and_announce(op, RUNTIME_START);
+	fail_and_announce(op, verb_of(op));
 }
 
 /* Asks once; however that ends, the operation fails with what it has. */
@@ -100,17 +120,17 @@ static void ask_state(struct operation *op)
 
 	if (runtime_call_begin(c->shim, &c->runtime, &request, NULL, STOP_GRACE_MS, on_state, op,
 		    NULL, &err) != 0)
-		fail_and_announce(op, RUNTIME_START);
+		fail_and_announce(op, verb_of(op));
 }
 
 static void call_failed(struct operation *op, const struct error *err, const char *words,
-	const struct runtime_outcome *outcome, enum runtime_verb verb)
+	const struct runtime_outcome *outcome)
 {
 	keep_failure(op, err, words);
 	if (err->code == CODE_DEADLINE_EXCEEDED || WIFSIGNALED(outcome->wait_status))
 		ask_state(op);
 	else
-		fail_and_announce(op, verb);
+		fail_and_announce(op, verb_of(op));
 }
 
 /* --- the init --- */
@@ -123,7 +143,7 @@ static void on_started(const struct error *err, const char *words,
 	const struct op_result result = { .pid = p->pid };
 
 	if (err->code != CODE_OK) {
-		call_failed(op, err, words, outcome, RUNTIME_START);
+		call_failed(op, err, words, outcome);
 		return;
 	}
 	p->started_at = clock_now();
@@ -279,7 +299,7 @@ static void on_paused(const struct error *err, const char *words,
 	if (err->code != CODE_OK) {
 		if (p->status == PROCESS_PAUSING)
 			p->status = PROCESS_RUNNING;
-		call_failed(op, err, words, outcome, RUNTIME_PAUSE);
+		call_failed(op, err, words, outcome);
 		return;
 	}
 	if (!p->exited)
@@ -311,7 +331,7 @@ static void on_resumed(const struct error *err, const char *words,
 	struct process *p = op->process;
 
 	if (err->code != CODE_OK) {
-		call_failed(op, err, words, outcome, RUNTIME_RESUME);
+		call_failed(op, err, words, outcome);
 		return;
 	}
 	if (!p->exited)

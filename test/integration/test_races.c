@@ -272,7 +272,8 @@ static void test_start_hangs(void **state)
 	race->bed->deadline_ms = HANG_MS;
 	race_ok(race_create(race, false));
 	wait = race_call(race, "Wait", "");
-	race_script(race, "start touch @/began\nstart hang\n");
+	/* what it has said till then is not why it failed */
+	race_script(race, "start stderr-noise 300\nstart touch @/began\nstart hang\n");
 	ends_late(race, race_call(race, "Start", ""), "runc start: no answer in 1 s");
 	assert_int_equal(bed_status(race->bed, ""), CREATED);
 	assert_true(race_pending(wait));

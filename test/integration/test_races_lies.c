@@ -198,6 +198,17 @@ static void test_pause_crashes(void **state)
 	assert_int_equal(bed_status(race->bed, ""), PAUSED);
 }
 
+/* Its words are told as those of the call that it was killed in. */
+static void test_pause_crashes_behind_noise(void **state)
+{
+	struct race *race = *state;
+
+	create_running(race);
+	race_script(race, "pause stderr-noise 300\npause crash\n");
+	race_refused(race_call(race, "Pause", NULL), CODE_UNKNOWN, "OCI runtime pause failed: *");
+	assert_int_equal(bed_status(race->bed, ""), RUNNING);
+}
+
 static void test_resume_crashes(void **state)
 {
 	struct race *race = *state;
@@ -209,6 +220,9 @@ static void test_resume_crashes(void **state)
 	assert_int_equal(bed_status(race->bed, ""), PAUSED);
 	race_refused(race_call(race, "Resume", NULL), CODE_UNKNOWN, KILLED("resume"));
 	assert_int_equal(bed_status(race->bed, ""), RUNNING);
+	race_await_event(race, "resumed", "");
+	assert_int_equal(race_count_events(race, "paused", ""), 1);
+	assert_int_equal(race_count_events(race, "resumed", ""), 1);
 }
 
 static void test_ps_crashes(void **state)
@@ -475,6 +489,7 @@ int main(void)
 		FAKE(test_delete_crashes_before_its_work),
 		FAKE(test_delete_crashes_after_its_work),
 		FAKE(test_pause_crashes),
+		FAKE(test_pause_crashes_behind_noise),
 		FAKE(test_resume_crashes),
 		FAKE(test_ps_crashes),
 		FAKE(test_create_lies_about_its_pid),
