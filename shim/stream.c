@@ -374,7 +374,8 @@ static void stream_dispatch(struct stream *s)
 	do {
 		step = stream_step(s, &scratch, first);
 		first = false;
-	} while (step == STEP_MOVED && s->n_in - start < BURST);
+		/* with nothing left to come no readiness would bring us back to find the end */
+	} while (step == STEP_MOVED && (s->n_in - start < BURST || (s->limited && s->left == 0)));
 	if (scratch.large)
 		munmap(scratch.large, LARGE);
 	stream_wait(s, step);

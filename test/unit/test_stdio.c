@@ -534,6 +534,27 @@ static void test_close_stdin_with_bytes_queued(void **state)
 	close(go[1]);
 }
 
+/* As much as is moved in one go: no byte is left whose coming would tell that it is over. */
+static void test_close_stdin_with_a_burst_queued(void **state)
+{
+	struct bed *b = *state;
+	struct bytes in = {
+		.seed = 14, .n = MIB, .piece = 65536
+	}; /* whole pages: all of it fits */
+	const char *path = bed_fifo(b, "in");
+	struct stdio *s = open_stdio(b, &(struct stdio_spec){ .in = path });
+	_cleanup_close_ int writer = open_writer(path);
+	int fds[3];
+
+	stdio_child_fds(s, fds);
+	assert_int_equal(fcntl(writer, F_SETPIPE_SZ, (int)MIB), (int)MIB);
+	assert_int_equal(fcntl(fds[0], F_SETPIPE_SZ, (int)MIB), (int)MIB);
+	assert_int_equal(write_pattern(writer, &in), 0);
+	stdio_close_stdin(s);
+	bed_join_ok(b, start(b, s, check_actor, &in));
+	stdio_free(s);
+}
+
 static int sees_sigpipe(void *arg)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -750,6 +771,7 @@ int main(void)
 		bed_test(test_close_stdin_before_begin),
 		bed_test(test_close_stdin_with_nothing_queued),
 		bed_test(test_close_stdin_with_bytes_queued),
+		bed_test(test_close_stdin_with_a_burst_queued),
 		bed_test(test_process_closes_its_stdin),
 		bed_test(test_exit_ends_stdin),
 		bed_test(test_grandchild_holds_the_pipe),
