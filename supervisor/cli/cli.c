@@ -222,8 +222,9 @@ static int check_arguments(
 		error_set(err, CODE_INVALID_ARGUMENT, "option %s must stand before %s", argv[max],
 			argv[0]);
 	else
-		error_set(err, CODE_INVALID_ARGUMENT, "too %s arguments; usage: cleat %s %s",
-			argc < command->n_min ? "few" : "many", command->name, command->usage);
+		error_set(err, CODE_INVALID_ARGUMENT, "too %s arguments; usage: cleat %s%s%s",
+			argc < command->n_min ? "few" : "many", command->name,
+			*command->usage ? " " : "", command->usage);
 	return usage_error(command, err);
 }
 

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,9 +231,19 @@ static void set_request(struct exec *e, const struct streams *s)
 
 /* --- detached --- */
 
-static int start_detached(struct exec *e, struct target *t, struct error *err)
+/* Ends what nobody could name, since its id was not told yet; errors have been told already. */
+static void undo(struct exec *e, struct target *t, bool started)
 {
 	_cleanup_error_ struct error ignored = ERROR_INIT;
+	struct task_exit exit;
+
+	if (started && task_kill(e->cli, t, e->exec_id, SIGKILL, false, &ignored) == 0)
+		task_wait(t, e->exec_id, ANSWER_MS, &exit, &ignored);
+	task_delete(e->cli, t, e->exec_id, &ignored);
+}
+
+static int start_detached(struct exec *e, struct target *t, struct error *err)
+{
 	uint32_t pid;
 	int r = task_exec(t, &e->request, err);
 
@@ -241,12 +252,14 @@ static int start_detached(struct exec *e, struct target *t, struct error *err)
 	r = task_start(e->cli, t, e->exec_id, &pid, err);
 	if (r != 0) {
 		e->cli->failure = failure_status(err);
-		task_delete(e->cli, t, e->exec_id, &ignored);
+		undo(e, t, false);
 		return r;
 	}
 	r = pid_file_write(e->o->pid_file, pid, err);
-	if (r != 0)
+	if (r != 0) {
+		undo(e, t, true);
 		return r;
+	}
 	printf("%s\n", e->exec_id);
 	return cli_flush(err);
 }

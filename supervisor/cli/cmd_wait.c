@@ -74,7 +74,7 @@ static int run_wait(struct cli *cli, const void *options, int argc, char **argv,
 	int r;
 
 	(void)argc;
-	if (*exec_id && id_check(exec_id, "exec id", err) != 0)
+	if (o->exec_id && id_check(exec_id, "exec id", err) != 0)
 		return err->code;
 	r = wait_once(cli, argv[0], exec_id, &died, &exit, err);
 	if (died) {

@@ -56,7 +56,8 @@ void help_all(void)
 
 void help_command(const struct command *command)
 {
-	printf("Usage: cleat %s %s\n\n%s.\n", command->name, command->usage, command->brief);
+	printf("Usage: cleat %s%s%s\n\n%s.\n", command->name, *command->usage ? " " : "",
+		command->usage, command->brief);
 	if (command->alias)
 		printf("Also called %s.\n", command->alias);
 	if (command->more)

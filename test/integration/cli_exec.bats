@@ -127,6 +127,15 @@ n_processes() {
 		"$(cat "$T/pid")"
 }
 
+@test "a detached exec whose pid file cannot be written does not stay" {
+	run --separate-stderr cleat exec -d --pid-file "$T/none/pid" "$ID" tool pause
+	assert_status 125
+	assert_match "$stderr" "pid file $T/none/pid: No such file"
+	assert_equal "$output" ""
+	assert_equal "$(cleat ps --json "$ID" | jq -c 'map(.exec_id)')" "[null]"
+	assert_equal "$(cleat state "$ID" | jq -c '.processes | map(.exec_id)')" "[null]"
+}
+
 @test "output of a detached exec to a log" {
 	exec_id=$(cleat exec -d --log "file://$T/log" "$ID" sh -c 'echo one; echo two >&2')
 	cleat wait --exec-id "$exec_id" "$ID"
