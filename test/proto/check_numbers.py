@@ -35,6 +35,7 @@ DEBIAN = [  # the package's own place, and where scripts/setup unpacks its .prot
 IMPORT_AS = "github.com/containerd/containerd"
 ORIGINALS = [
     "api/events/task.proto",
+    "api/services/ttrpc/events/v1/events.proto",
     "api/types/mount.proto",
     "api/types/task/task.proto",
     "runtime/linux/runctypes/runc.proto",
