@@ -21,6 +21,9 @@
 #define LIMIT_RING_BYTES     (256u << 10)
 #define LIMIT_LEDGER	     (256u << 10) /* bytes of an exit ledger before it is rewritten */
 
+/* Processes that run, or whose exit containerd has not taken: one more is not started. */
+#define LIMIT_OWED_EXITS 8192u
+
 #define RUNTIME_DEADLINE_MS    60000u /* a runtime call without a deadline of its own */
 #define DRAIN_DEADLINE_MS      10000u /* a Delete waits this long for the streams' last byte */
 #define CONSOLE_DEADLINE_MS    10000u /* a runtime that has ended owes us a terminal this long */
@@ -30,3 +33,6 @@
 #define IDLE_AFTER_DELETE_MS   10000u
 #define IDLE_WITHOUT_CREATE_MS 60000u
 #define STOP_GRACE_MS	       10000u /* between the stop signal and KILL when a shim is told to end */
+#define FORWARD_DEADLINE_MS    30000u /* containerd has an event this long before it is sent again */
+#define FORWARD_RETRY_MS       100u /* the first wait after one could not be sent; doubled each time */
+#define FORWARD_RETRY_MAX_MS   5000u

@@ -177,6 +177,7 @@ static bool is_supervisors(const char *variable)
 		"JOURNAL_STREAM=",
 		"INVOCATION_ID=",
 		"MAINPID=",
+		"TTRPC_ADDRESS=",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)

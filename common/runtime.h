@@ -92,7 +92,7 @@ int runtime_argv(const struct runtime *rt, const struct runtime_request *request
 /*
  * The environment of every runtime: this process's own without what belongs to its supervisor
  * (NOTIFY_SOCKET, on which `runc start` hangs, LISTEN_*, WATCHDOG_*, JOURNAL_STREAM,
- * INVOCATION_ID, MAINPID). 0 or -ENOMEM.
+ * INVOCATION_ID, MAINPID, TTRPC_ADDRESS). 0 or -ENOMEM.
  */
 int runtime_env(struct argv *ret);
 

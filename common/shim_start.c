@@ -70,7 +70,8 @@ int shim_find(char **ret, struct error *err)
 static int make_line(const char *program, const char *root, const char *ns, const char *id,
 	bool debug, struct argv *ret)
 {
-	const char *const words[] = { program, "-root", root, "-namespace", ns, "-id", id };
+	const char *const words[] = { program, "-root", root, "-namespace", ns, "-id", id,
+		"-ttrpc-address=" };
 	int r = 0;
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words) && r == 0; i++)

@@ -14,8 +14,9 @@
 int shim_find(char **ret, struct error *err);
 
 /*
- * Runs `cleat-shim -root ROOT -namespace NS -id ID [-debug] start` and reads the address it
- * prints ("unix://PATH"); *ret is PATH, the caller frees. On failure err is the sentence that the
+ * Runs `cleat-shim -root ROOT -namespace NS -id ID -ttrpc-address= [-debug] start` and reads the
+ * address it prints ("unix://PATH"); *ret is PATH, the caller frees. The empty address keeps a stray
+ * TTRPC_ADDRESS in our environment from sending the events anywhere. On failure err is the sentence that the
  * command printed, with CODE_ALREADY_EXISTS if it exits with SHIM_START_EXISTS.
  */
 #define SHIM_START_EXISTS 17

@@ -22,6 +22,8 @@ struct events {
 	size_t n, n_bytes;
 	struct list cursors;
 	bool ended;
+	void (*on_event)(const struct task_event *e, void *userdata); /* the tap; NULL: none */
+	void *userdata;
 };
 
 static struct task_event *event_of(struct list *link)
@@ -122,12 +124,26 @@ static void wake_cursors(struct events *events, const struct task_event *e)
 	}
 }
 
+void events_tap(struct events *events, void (*on_event)(const struct task_event *e, void *userdata),
+	void *userdata)
+{
+	events->on_event = on_event;
+	events->userdata = userdata;
+}
+
+static void tell_tap(struct events *events, const struct task_event *e)
+{
+	if (events->on_event)
+		events->on_event(e, events->userdata);
+}
+
 static void ring_append(struct events *events, struct task_event *e)
 {
 	list_init(&e->ring_link);
 	list_append(&events->ring, &e->ring_link);
 	events->n++;
 	events->n_bytes += event_bytes(e);
+	tell_tap(events, e);
 	while (events->n > LIMIT_RING_EVENTS || events->n_bytes > LIMIT_RING_BYTES)
 		drop_oldest(events);
 	wake_cursors(events, e);

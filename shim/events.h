@@ -88,6 +88,13 @@ void events_add_reserved(
 	struct events *events, struct task_event *reserved_take, const struct event_args *args);
 
 /*
+ * Someone who sees every event as it is made, before the subscribers, so that nothing can be lost to
+ * him; on_event must not block, nor call any of these functions. There is one at most; NULL: none.
+ */
+void events_tap(struct events *events, void (*on_event)(const struct task_event *e, void *userdata),
+	void *userdata);
+
+/*
  * There will be no more events (the shim is ending): every cursor is woken, so that a reader can
  * read to the end and finish. Safe to repeat; events_add() still works, for what comes late.
  */

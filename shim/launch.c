@@ -87,6 +87,9 @@ static void give_back(struct process *p)
 	if (p->ledger_reserved)
 		ledger_unreserve(p->container->shim->ledger);
 	p->ledger_reserved = false;
+	if (p->forward_reserved)
+		publisher_release(p->container->shim->publisher);
+	p->forward_reserved = false;
 	free(p->exit_event);
 	p->exit_event = NULL;
 }
@@ -131,6 +134,10 @@ static int reserve(struct process *p, struct error *err)
 	if (r != 0)
 		return r;
 	p->ledger_reserved = true;
+	r = publisher_reserve(p->container->shim->publisher, err);
+	if (r != 0)
+		return r;
+	p->forward_reserved = true;
 	r = events_reserve(&p->exit_event);
 	return r < 0 ? error_errno(err, r, "no room for an exit") : 0;
 }

@@ -94,7 +94,7 @@ struct process {
 	bool named_by_pid; /* a 2017 exec: its id is made of its pid */
 	struct process_exit exit;
 	struct task_event *exit_event; /* reserved */
-	bool ledger_reserved;
+	bool ledger_reserved, forward_reserved;
 	struct list waiters;
 };
 

@@ -10,7 +10,8 @@
  *   serving     Shutdown or Exit without a container           ending
  *   serving     SIGTERM with a container                       stopping: signal, 10 s, KILL
  *   stopping    the init's exit has been told                  ending
- *   ending      answers flushed and no runtime running, or 2 s the loop ends
+ *   ending      answers flushed, events forwarded and no       the loop ends
+ *               runtime running, or 2 s
  */
 #include "shim/shim.h"
 
@@ -43,10 +44,10 @@ static int arm(struct event *timer, uint32_t ms)
 
 /* --- the end --- */
 
-/* Once the answers are flushed and no run of the runtime is under way. */
+/* Once answers are flushed, events are forwarded, and no run of the runtime is under way. */
 static void try_to_stop(struct shim *shim)
 {
-	if (shim->is_flushed && shim->n_runtime_calls == 0)
+	if (shim->is_flushed && shim->n_runtime_calls == 0 && publisher_is_idle(shim->publisher))
 		event_base_loopbreak(shim->base);
 }
 
@@ -56,6 +57,11 @@ static void on_flushed(void *userdata)
 
 	shim->is_flushed = true;
 	try_to_stop(shim);
+}
+
+static void on_forwarded(void *userdata)
+{
+	try_to_stop(userdata);
 }
 
 void shim_call_ended(struct shim *shim)
@@ -70,12 +76,14 @@ static void end_dispatch(evutil_socket_t fd, short what, void *userdata)
 
 	(void)fd;
 	(void)what;
-	if (shim->end_is_due) { /* a client does not read its last answer, or a runtime hangs */
+	/* a client does not read its last answer, containerd is away, or a runtime hangs */
+	if (shim->end_is_due) {
 		event_base_loopbreak(shim->base);
 		return;
 	}
 	shim->end_is_due = true;
 	arm(shim->end_timer, FLUSH_MS);
+	publisher_hurry(shim->publisher, on_forwarded, shim);
 	ttrpc_server_on_flushed(shim->server, on_flushed, shim);
 }
 
@@ -308,6 +316,15 @@ static int write_record(struct shim *shim, struct error *err)
 	return shim_record_write(&shim->dir, &record, err);
 }
 
+static int open_publisher(struct shim *shim, const char *address)
+{
+	const struct publisher_options options = {
+		.base = shim->base, .events = shim->events, .address = address, .ns = shim->ns
+	};
+
+	return address && *address ? publisher_new(&options, &shim->publisher) : 0;
+}
+
 static void open_log(struct shim *shim, bool debug)
 {
 	shim->log_fd = openat(shim->dir.fd, "log",
@@ -337,6 +354,8 @@ static int fill(struct shim *shim, const struct shim_options *o, int *listen_fd,
 		r = reaper_new(&shim->reaper);
 	if (r == 0)
 		r = events_new(&shim->events);
+	if (r == 0)
+		r = open_publisher(shim, o->ttrpc_address);
 	if (r == 0)
 		r = serve(shim, listen_fd);
 	if (r < 0)
@@ -386,6 +405,7 @@ void shim_free(struct shim *shim)
 	if (shim->container)
 		container_free(shim->container);
 	ttrpc_server_free(shim->server);
+	publisher_free(shim->publisher);
 	events_free(shim->events);
 	reaper_free(shim->reaper);
 	free_event(shim->idle_timer);

@@ -17,6 +17,7 @@
 #include "common/state_dir.h"
 #include "common/ttrpc_server.h"
 #include "shim/events.h"
+#include "shim/publisher.h"
 #include "shim/reaper.h"
 
 struct container;
@@ -26,8 +27,9 @@ struct shim {
 	struct ttrpc_server *server;
 	struct reaper *reaper;
 	struct events *events;
-	struct ledger *ledger; /* open while there is a container */
-	struct state_dir dir;  /* folder and lock; fd is -1 once removed */
+	struct publisher *publisher; /* NULL: events are not forwarded */
+	struct ledger *ledger;	     /* open while there is a container */
+	struct state_dir dir;	     /* folder and lock; fd is -1 once removed */
 	char *ns, *id;
 	char *socket_path;
 	struct rlimit nofile;	     /* the descriptor limit that we were started with */
@@ -44,7 +46,8 @@ struct shim {
 
 struct shim_options {
 	const char *root, *ns, *id, *socket_path;
-	int listen_fd, lock_fd; /* taken */
+	const char *ttrpc_address; /* where events are forwarded to; NULL or empty: nowhere */
+	int listen_fd, lock_fd;	   /* taken */
 	bool debug;
 };
 
@@ -55,7 +58,8 @@ int shim_run(struct shim *shim);
 void shim_free(struct shim *shim);
 
 /*
- * Ends the shim in order: new calls are refused, answers are flushed, files are removed.
+ * Ends the shim in order: new calls are refused, answers are flushed, events
+ * are forwarded (2 s at most for all of it), files are removed.
  * Only without a container; the caller answers its own call after this.
  */
 void shim_end(struct shim *shim);

@@ -50,8 +50,11 @@ int verb_parse(int argc, char **argv, struct verb_options *ret)
 		{ "bundle", &ret->bundle, NULL },
 		{ "address", &ret->address, NULL },
 		{ "publish-binary", &ret->publish_binary, NULL },
+		{ "ttrpc-address", &ret->ttrpc_address, NULL },
 		{ "debug", NULL, &ret->debug },
 		{ "v", NULL, &ret->version },
+		{ "h", NULL, &ret->help },
+		{ "help", NULL, &ret->help },
 		{ NULL, NULL, NULL },
 	};
 	int i;
@@ -59,7 +62,7 @@ int verb_parse(int argc, char **argv, struct verb_options *ret)
 	for (i = 1; i < argc && argv[i][0] == '-'; i++)
 		if (parse_flag(flags, argc, argv, &i) != 0)
 			return 2;
-	if (ret->version)
+	if (ret->version || ret->help)
 		return 0;
 	if (i >= argc) {
 		fprintf(stderr, "cleat-shim: a command is missing: start, delete\n");

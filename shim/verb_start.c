@@ -65,11 +65,27 @@ static int make_socket(const char *root, char **ret_path, int *ret, struct error
 	return 0;
 }
 
+/* Where events are to be forwarded to; empty: nowhere. */
+static const char *get_ttrpc_address(const struct verb_options *o)
+{
+	const char *address = o->ttrpc_address ? o->ttrpc_address : getenv("TTRPC_ADDRESS");
+
+	return address ? address : "";
+}
+
+static int check_ttrpc_address(const struct verb_options *o, struct error *err)
+{
+	const char *address = get_ttrpc_address(o);
+
+	return *address ? publisher_check_address(address, err) : 0;
+}
+
 static int spawn_shim(const struct verb_options *o, const char *root, const char *socket,
 	const struct spawn_fd *fds, size_t n_fds, struct error *err)
 {
 	char *argv[] = { (char *)"cleat-shim", (char *)"-namespace", (char *)o->ns, (char *)"-id",
 		(char *)o->id, (char *)"-root", (char *)root, (char *)"-socket", (char *)socket,
+		(char *)"-ttrpc-address", (char *)get_ttrpc_address(o),
 		(char *)(o->debug ? "-debug=true" : "-debug=false"), (char *)"serve", NULL };
 	const struct spawn_options options = {
 		.path = "/proc/self/exe",
@@ -162,7 +178,8 @@ int verb_start(const struct verb_options *o)
 	_cleanup_free_ char *root = get_root(o, &err), *socket = NULL;
 
 	if (err.code != CODE_OK || id_check(o->ns, "namespace", &err) != 0 ||
-		id_check(o->id, "container id", &err) != 0 || start(o, root, &socket, &err) != 0)
+		id_check(o->id, "container id", &err) != 0 || check_ttrpc_address(o, &err) != 0 ||
+		start(o, root, &socket, &err) != 0)
 		return complain(&err);
 	printf("unix://%s\n", socket);
 	return fflush(stdout) == 0 ? 0 : 1;
@@ -193,6 +210,7 @@ int verb_serve(const struct verb_options *o)
 		.ns = o->ns,
 		.id = o->id,
 		.socket_path = o->socket,
+		.ttrpc_address = o->ttrpc_address,
 		.listen_fd = SERVE_FD_LISTEN,
 		.lock_fd = SERVE_FD_LOCK,
 		.debug = o->debug,

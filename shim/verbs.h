@@ -11,7 +11,8 @@
 
 struct verb_options {
 	const char *ns, *id, *root, *socket, *bundle, *address, *publish_binary;
-	bool debug, version;
+	const char *ttrpc_address; /* NULL: as TTRPC_ADDRESS says; empty: none */
+	bool debug, version, help;
 	const char *verb;
 	int first; /* argv's index of the verb */
 };

@@ -23,6 +23,7 @@ static void test_as_promised(void **state)
 	assert_int_equal(LIMIT_CONFIG_JSON, 4 * 1024 * 1024);
 	assert_int_equal(LIMIT_RING_EVENTS, 4096);
 	assert_int_equal(LIMIT_RING_BYTES, 256 * 1024);
+	assert_int_equal(LIMIT_OWED_EXITS, 8192);
 	assert_int_equal(LIMIT_LEDGER, 256 * 1024);
 	assert_int_equal(LIMIT_FRAME_FDS, 4);
 }
@@ -34,6 +35,8 @@ static void test_together(void **state)
 	assert_true(LIMIT_QUEUED_REPLIES >= LIMIT_FRAME_DATA + 10);
 	/* a Wait for every process fits on one connection */
 	assert_true(LIMIT_STREAMS >= LIMIT_PROCESSES);
+	/* a full container runs while containerd is away */
+	assert_true(LIMIT_OWED_EXITS > LIMIT_PROCESSES);
 	/* a shim that is told to end is given its time before whoever told it gives up on the call */
 	assert_true(STOP_GRACE_MS < RUNTIME_DEADLINE_MS);
 	assert_true(DRAIN_DEADLINE_MS < RUNTIME_DEADLINE_MS);

@@ -280,7 +280,7 @@ static void test_environment(void **state)
 {
 	static const char *const gone[] = { "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID",
 		"LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM",
-		"INVOCATION_ID", "MAINPID" };
+		"INVOCATION_ID", "MAINPID", "TTRPC_ADDRESS" };
 	static const char *const kept[] = { "PATH", "CLEAT_TEST", "NOTIFY_SOCKETS",
 		"MY_LISTEN_FDS" };
 	struct argv env = ARGV_INIT;

@@ -73,14 +73,14 @@ static void test_command_line(void **state)
 	free(address);
 	text = read_text(bed->dir, "out");
 	assert_string_equal(text,
-		"[-root]\n[/the root]\n[-namespace]\n[default]\n[-id]\n[web]\n[-debug]\n[start]\n"
+		"[-root]\n[/the root]\n[-namespace]\n[default]\n[-id]\n[web]\n[-ttrpc-address=]\n[-debug]\n[start]\n"
 		"/dev/null\n");
 	free(text);
 	assert_ok(start(bed, false, &address, &err), &err);
 	free(address);
 	text = read_text(bed->dir, "out");
 	assert_string_equal(text,
-		"[-root]\n[/the root]\n[-namespace]\n[default]\n[-id]\n[web]\n[start]\n/dev/null\n");
+		"[-root]\n[/the root]\n[-namespace]\n[default]\n[-id]\n[web]\n[-ttrpc-address=]\n[start]\n/dev/null\n");
 	free(text);
 }
 
