@@ -11,7 +11,6 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "shim/container_life.h"
-#include "shim/leftover.h"
 #include "shim/shim.h"
 
 struct container *container_new(struct shim *shim)
@@ -24,7 +23,6 @@ struct container *container_new(struct shim *shim)
 	c->cgroup = CGROUP_INIT;
 	list_init(&c->processes);
 	list_init(&c->operations);
-	list_init(&c->leftovers);
 	shim->container = c;
 	shim->had_container = true;
 	return c;
@@ -39,7 +37,6 @@ void container_free(struct container *c)
 	shim = c->shim;
 	shim->container = NULL;
 	operations_cancel(c, NULL);
-	leftovers_forget(c);
 	while (!list_is_empty(&c->processes)) {
 		struct process *p = list_first(&c->processes, struct process, processes_link);
 

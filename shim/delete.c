@@ -28,7 +28,8 @@ static void publish_delete(const struct process *p)
 		.container_id = p->container->id,
 		.exec_id = p->exec_id,
 		.pid = p->pid,
-		.exit_status = p->exit.status,
+		/* an exec that was never started has none */
+		.exit_status = p->exit.known ? p->exit.status : 255,
 		.exited_at = p->exit.at,
 	};
 

@@ -111,14 +111,15 @@ static void task_state(struct ttrpc_call *call, const ProtobufCMessage *request,
 
 static void task_connect(struct ttrpc_call *call, const ProtobufCMessage *request, void *userdata)
 {
+	const Containerd__Task__V2__ConnectRequest *r = (const void *)request;
 	Containerd__Task__V2__ConnectResponse response =
 		CONTAINERD__TASK__V2__CONNECT_RESPONSE__INIT;
 	struct shim *shim = userdata;
 	const struct container *c = request_container(shim);
 
-	(void)request; /* a shim that has no container yet is connected to as well */
+	/* a shim is connected to whatever the id is, and before it has a container */
 	response.shim_pid = (uint32_t)getpid();
-	response.task_pid = c ? (uint32_t)c->init->pid : 0;
+	response.task_pid = c && strcmp(r->id, c->id) == 0 ? (uint32_t)c->init->pid : 0;
 	response.version = (char *)CLEAT_VERSION;
 	ttrpc_call_reply(call, &response.base);
 }

@@ -218,15 +218,17 @@ void process_start(struct process *p, op_done done, void *userdata)
 
 static int check_exec(struct container *c, const struct exec_params *params, struct error *err)
 {
-	int r = process_check(c->init, PROCESS_EXEC, err);
+	int r = params->exec_id ? id_check(params->exec_id, "exec id", err) : 0;
 
-	if (r == 0 && params->exec_id)
-		r = id_check(params->exec_id, "exec id", err);
 	if (r != 0)
 		return r;
+	/* also while no exec may be added: who asks again after a lost answer learns that it is there */
 	if (params->exec_id && container_find(c, params->exec_id))
 		return error_set(
 			err, CODE_ALREADY_EXISTS, "exec %s already exists", params->exec_id);
+	r = process_check(c->init, PROCESS_EXEC, err);
+	if (r != 0)
+		return r;
 	if (c->n_processes >= LIMIT_PROCESSES)
 		return error_set(err, CODE_RESOURCE_EXHAUSTED,
 			"container %s has %u processes, the most that are kept", c->id,
