@@ -132,6 +132,15 @@ $(filter $(O)/test/integration/test_races%,$(INTEGRATION)): $(O)/test/integratio
 .PHONY: integration-build
 integration-build: $(INTEGRATION)
 
+# test/conformance: one table of answers, held against our shim and containerd's own (SHIM=reference)
+CONFORM := $(call obj,$(wildcard test/conformance/*.c))
+$(O)/test/conformance/conform: $(CONFORM) $(O)/libcommon.a $(O)/libproto.a
+	$(CC) $(LDFLAGS_ALL) -pie $(LDFLAGS) -o $@ $^ $(LIBS)
+
+.PHONY: conformance
+conformance: all $(O)/test/conformance/conform
+	VARIANT=$(VARIANT) test/conformance/run
+
 # --- what people call: demo, check and its stricter kin (SUITES=... picks, STRICT=1 refuses skips) ---
 # valgrind follows the children of a test only into our own programs: a runtime's are not ours.
 SUITES   ?=
