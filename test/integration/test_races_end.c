@@ -317,65 +317,57 @@ static void test_sigterm_without_container(void **state)
 	bed_await_end(race->bed);
 }
 
-static void test_sigterm_when_created(void **state)
+/* The shim gets SIGTERM: a Wait that was there before tells the init's exit, and so does the ledger. */
+static void sigterm_ends(struct race *race, uint32_t status)
 {
-	struct race *race = *state;
-	struct flight *wait;
+	struct flight *wait = race_call(race, "Wait", "");
+	char text[16];
 
-	race_ok(race_create(race, false));
-	wait = race_call(race, "Wait", "");
 	assert_true(race_pending(wait));
 	terminate(race);
-	assert_int_equal(race_ok(wait), 137);
-	race_await_end(race, "137");
+	assert_int_equal(race_ok(wait), status);
+	snprintf(text, sizeof(text), "%u", status);
+	race_await_end(race, text);
+}
+
+static void test_sigterm_when_created(void **state)
+{
+	race_ok(race_create(*state, false));
+	sigterm_ends(*state, 137);
 }
 
 static void test_sigterm_when_running(void **state)
 {
 	struct race *race = *state;
-	struct flight *wait;
 
 	bed_config(race->bed, "[\"/bin/tool\",\"trap\",\"TERM\",\"21\"]", false);
 	create_running(race);
 	bed_await_ready(race->bed);
-	wait = race_call(race, "Wait", "");
-	assert_true(race_pending(wait));
-	terminate(race);
-	assert_int_equal(race_ok(wait), 21);
-	race_await_end(race, "21");
+	sigterm_ends(race, 21);
 }
 
 /* The one test that takes the ten seconds of grace. */
 static void test_sigterm_when_init_ignores_it(void **state)
 {
 	struct race *race = *state;
-	struct flight *wait;
 
 	bed_config(race->bed, "[\"/bin/tool\",\"ignore-term\"]", false);
 	create_running(race);
 	bed_await_ready(race->bed);
-	wait = race_call(race, "Wait", "");
-	assert_true(race_pending(wait));
-	terminate(race);
-	assert_int_equal(race_ok(wait), 137);
-	race_await_end(race, "137");
+	sigterm_ends(race, 137);
 }
 
 static void test_sigterm_with_exec(void **state)
 {
 	struct race *race = *state;
-	struct flight *wait, *wait_exec;
+	struct flight *wait_exec;
 
 	create_running(race);
 	bed_exec(race->bed, "e", ALIVE, false);
 	race_ok(race_call(race, "Start", "e"));
 	wait_exec = race_call(race, "Wait", "e");
-	wait = race_call(race, "Wait", "");
-	assert_true(race_pending(wait));
-	terminate(race);
+	sigterm_ends(race, 0);
 	assert_int_equal(race_ok(wait_exec), 137);
-	assert_int_equal(race_ok(wait), 0);
-	race_await_end(race, "0");
 }
 
 static void test_sigterm_when_stopped(void **state)
@@ -389,19 +381,26 @@ static void test_sigterm_when_stopped(void **state)
 	race_await_end(race, "5");
 }
 
-/* The create runs to its end, is answered, and what it made is ended. */
-static void test_sigterm_during_create(void **state)
+/* A create that such a script holds up is under way; SIGTERM comes, and then it may go on. */
+static struct flight *sigterm_in_create(struct race *race, const char *script)
 {
-	struct race *race = *state;
 	struct flight *create;
 
-	race_script(race, "create touch @/began\ncreate wait @/go\n");
+	race_script(race, script);
 	create = race_create(race, false);
 	race_await_file(race, "began");
 	terminate_in_flight(race);
 	race_refused(race_call(race, "Start", ""), CODE_UNAVAILABLE, "the shim is ending");
 	race_touch(race, "go");
-	race_ok(create);
+	return create;
+}
+
+/* The create runs to its end, is answered, and what it made is ended. */
+static void test_sigterm_during_create(void **state)
+{
+	struct race *race = *state;
+
+	race_ok(sigterm_in_create(race, "create touch @/began\ncreate wait @/go\n"));
 	race_await_end(race, "137");
 	assert_int_equal(race_count_events(race, "exit", ""), 1);
 }
@@ -409,15 +408,10 @@ static void test_sigterm_during_create(void **state)
 static void test_sigterm_during_create_that_fails(void **state)
 {
 	struct race *race = *state;
-	struct flight *create;
 
-	race_script(race, "create touch @/began\ncreate wait @/go\ncreate fail no such luck\n");
-	create = race_create(race, false);
-	race_await_file(race, "began");
-	terminate_in_flight(race);
-	race_refused(race_call(race, "Start", ""), CODE_UNAVAILABLE, "the shim is ending");
-	race_touch(race, "go");
-	race_refused(create, CODE_UNKNOWN, "OCI runtime create failed: no such luck");
+	race_refused(sigterm_in_create(race, "create touch @/began\ncreate wait @/go\n"
+					     "create fail no such luck\n"),
+		CODE_UNKNOWN, "OCI runtime create failed: no such luck");
 	race_await_line(race);
 	bed_await_end(race->bed);
 }
