@@ -20,9 +20,9 @@
 #include "common/ids.h"
 #include "common/json.h"
 #include "common/limits.h"
-#include "google/protobuf/empty.pb-c.h"
 #include "supervisor/cli/cli.h"
 #include "supervisor/cli/creation.h"
+#include "supervisor/cli/rpc.h"
 #include "supervisor/cli/session.h"
 #include "supervisor/cli/task.h"
 
@@ -178,13 +178,7 @@ static int make_spec_looping(
 {
 	Cleat__Shim__V1__InfoRequest m = CLEAT__SHIM__V1__INFO_REQUEST__INIT;
 	struct spec_wait wait = { e, base, err, CODE_UNAVAILABLE };
-	const struct ttrpc_request request = {
-		.service = MONITOR_SERVICE,
-		.method = "Info",
-		.message = &m.base,
-		.response = &cleat__shim__v1__info_response__descriptor,
-		.timeout_ms = ANSWER_MS,
-	};
+	const struct ttrpc_request request = rpc_request(&rpc_info, &m.base, ANSWER_MS);
 	struct ttrpc_pending *pending;
 	int r;
 
@@ -297,7 +291,7 @@ static int exec_session(struct exec *e, struct session *s, struct target *t, str
 	s->remove = true;
 	s->pid_file = e->o->pid_file;
 	set_request(e, &s->streams);
-	return session_run(s, "Exec", &e->request.base, &google__protobuf__empty__descriptor, err);
+	return session_run(s, &rpc_exec, &e->request.base, err);
 }
 
 static int exec_foreground(struct exec *e, struct error *err)

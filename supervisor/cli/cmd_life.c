@@ -10,6 +10,7 @@
 
 #include "supervisor/cli/cli.h"
 #include "supervisor/cli/creation.h"
+#include "supervisor/cli/rpc.h"
 #include "supervisor/cli/session.h"
 #include "supervisor/cli/task.h"
 
@@ -126,8 +127,7 @@ static int run_session(struct session *s, struct creation *c, struct error *err)
 	s->remove = c->options->remove;
 	s->pid_file = c->options->pid_file;
 	set_streams(c, &s->streams);
-	return session_run(s, "Create", &c->request.base,
-		&containerd__task__v2__create_task_response__descriptor, err);
+	return session_run(s, &rpc_create, &c->request.base, err);
 }
 
 static int run_foreground(

@@ -18,6 +18,7 @@
 #include "common/state_dir.h"
 #include "common/ttrpc_client.h"
 #include "supervisor/cli/cli.h"
+#include "supervisor/cli/rpc.h"
 #include "supervisor/cli/target.h"
 #include "supervisor/cli/task.h"
 
@@ -90,12 +91,7 @@ static void on_event(
 static void subscribe(struct source *s, uint64_t epoch, uint64_t since)
 {
 	Cleat__Shim__V1__SubscribeRequest m = CLEAT__SHIM__V1__SUBSCRIBE_REQUEST__INIT;
-	const struct ttrpc_request request = {
-		.service = MONITOR_SERVICE,
-		.method = "Subscribe",
-		.message = &m.base,
-		.response = &cleat__shim__v1__event__descriptor,
-	};
+	const struct ttrpc_request request = rpc_request(&rpc_subscribe, &m.base, 0);
 	_cleanup_error_ struct error err = ERROR_INIT;
 	struct ttrpc_pending *pending;
 
@@ -134,12 +130,7 @@ static void on_info(
 static int ask_info(struct source *s, struct error *err)
 {
 	Cleat__Shim__V1__InfoRequest m = CLEAT__SHIM__V1__INFO_REQUEST__INIT;
-	const struct ttrpc_request request = {
-		.service = MONITOR_SERVICE,
-		.method = "Info",
-		.message = &m.base,
-		.response = &cleat__shim__v1__info_response__descriptor,
-	};
+	const struct ttrpc_request request = rpc_request(&rpc_info, &m.base, 0);
 	struct ttrpc_pending *pending;
 
 	return ttrpc_client_begin(s->target.client, &request, 0, on_info, s, &pending, err);

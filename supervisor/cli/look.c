@@ -14,6 +14,7 @@
 #include "common/ttrpc_client.h"
 #include "supervisor/cli/cli.h"
 #include "supervisor/cli/look_json.h"
+#include "supervisor/cli/rpc.h"
 #include "supervisor/cli/target.h"
 #include "supervisor/cli/task.h"
 
@@ -54,13 +55,8 @@ static void on_info(
 static void ask(struct item *item)
 {
 	Cleat__Shim__V1__InfoRequest m = CLEAT__SHIM__V1__INFO_REQUEST__INIT;
-	const struct ttrpc_request request = {
-		.service = MONITOR_SERVICE,
-		.method = "Info",
-		.message = &m.base,
-		.response = &cleat__shim__v1__info_response__descriptor,
-		.timeout_ms = item->batch->timeout_ms,
-	};
+	const struct ttrpc_request request =
+		rpc_request(&rpc_info, &m.base, item->batch->timeout_ms);
 	struct ttrpc_pending *pending;
 
 	if (ttrpc_client_begin(item->target.client, &request, 0, on_info, item, &pending, NULL) ==

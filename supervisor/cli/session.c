@@ -235,14 +235,14 @@ static int session_result(struct session *s, struct error *err)
 	return 0;
 }
 
-int session_run(struct session *s, const char *method, const ProtobufCMessage *message,
-	const ProtobufCMessageDescriptor *response, struct error *err)
+int session_run(struct session *s, const struct rpc *rpc, const ProtobufCMessage *message,
+	struct error *err)
 {
 	int r = session_watch_signals(s);
 
 	if (r < 0)
 		return error_errno(err, r, "signals");
-	r = session_send_add(s, method, message, response, err);
+	r = session_send_add(s, rpc, message, err);
 	if (r == 0)
 		event_base_dispatch(s->base);
 	/* before any message, and before anybody waits for the shim */

@@ -27,6 +27,7 @@
 #include "supervisor/cli/terminal.h"
 
 struct cli;
+struct rpc;
 struct target;
 
 enum session_phase {
@@ -77,11 +78,11 @@ struct session {
 int session_init(struct session *s, struct cli *cli, struct error *err);
 
 /*
- * Sends the Create or Exec (method, message, response) with the streams' descriptors and runs
+ * Sends the Create or Exec with the streams' descriptors and runs
  * until all is over. 0 with cli->status set, or a code with cli->failure set.
  */
-int session_run(struct session *s, const char *method, const ProtobufCMessage *message,
-	const ProtobufCMessageDescriptor *response, struct error *err);
+int session_run(struct session *s, const struct rpc *rpc, const ProtobufCMessage *message,
+	struct error *err);
 
 /* The target must have been closed before. Safe to repeat. */
 void session_deinit(struct session *s);

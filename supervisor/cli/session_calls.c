@@ -10,25 +10,19 @@
 
 #include "common/cleanup.h"
 #include "common/ttrpc_client.h"
-#include "google/protobuf/empty.pb-c.h"
 #include "monitor.pb-c.h"
 #include "supervisor/cli/cli.h"
 #include "supervisor/cli/creation.h"
+#include "supervisor/cli/rpc.h"
 #include "supervisor/cli/target.h"
 #include "supervisor/cli/task.h"
 #include "task.pb-c.h"
 
-/* A call of the Task service; one that cannot be sent is answered here and now. */
-static void send_task(struct session *s, const char *method, const ProtobufCMessage *m,
-	const ProtobufCMessageDescriptor *response, int64_t timeout_ms, ttrpc_reply_fn on_reply)
+/* A call that cannot be sent is answered here and now. */
+static void send_call(struct session *s, const struct rpc *rpc, const ProtobufCMessage *m,
+	int64_t timeout_ms, ttrpc_reply_fn on_reply)
 {
-	const struct ttrpc_request request = {
-		.service = TASK_SERVICE,
-		.method = method,
-		.message = m,
-		.response = response,
-		.timeout_ms = timeout_ms,
-	};
+	const struct ttrpc_request request = rpc_request(rpc, m, timeout_ms);
 	_cleanup_error_ struct error err = ERROR_INIT;
 	struct ttrpc_pending *pending;
 
@@ -54,8 +48,7 @@ void session_kill(struct session *s, int sig)
 	m.id = s->target->id;
 	m.exec_id = (char *)s->exec_id;
 	m.signal = (uint32_t)sig;
-	send_task(s, "Kill", &m.base, &google__protobuf__empty__descriptor, task_call_ms(s->cli),
-		on_ignored);
+	send_call(s, &rpc_kill, &m.base, task_call_ms(s->cli), on_ignored);
 }
 
 void session_resize(struct session *s)
@@ -68,8 +61,7 @@ void session_resize(struct session *s)
 		return;
 	m.id = s->target->id;
 	m.exec_id = (char *)s->exec_id;
-	send_task(s, "ResizePty", &m.base, &google__protobuf__empty__descriptor, ANSWER_MS,
-		on_ignored);
+	send_call(s, &rpc_resize_pty, &m.base, ANSWER_MS, on_ignored);
 }
 
 /* --- the end --- */
@@ -89,8 +81,7 @@ void session_send_shutdown(struct session *s)
 
 	s->is_shutting_down = true;
 	m.id = s->target->id;
-	send_task(s, "Shutdown", &m.base, &google__protobuf__empty__descriptor, ANSWER_MS,
-		on_shut_down);
+	send_call(s, &rpc_shutdown, &m.base, ANSWER_MS, on_shut_down);
 }
 
 static void on_deleted(
@@ -115,8 +106,7 @@ void session_send_delete(struct session *s)
 	s->is_deleting = true;
 	m.id = s->target->id;
 	m.exec_id = (char *)s->exec_id;
-	send_task(s, "Delete", &m.base, &containerd__task__v2__delete_response__descriptor,
-		task_call_ms(s->cli), on_deleted);
+	send_call(s, &rpc_delete, &m.base, task_call_ms(s->cli), on_deleted);
 }
 
 /* --- the exit --- */
@@ -139,18 +129,9 @@ static void on_records(
 static void ask_known(struct session *s)
 {
 	Cleat__Shim__V1__ExitRecordsRequest m = CLEAT__SHIM__V1__EXIT_RECORDS_REQUEST__INIT;
-	const struct ttrpc_request request = {
-		.service = MONITOR_SERVICE,
-		.method = "ExitRecords",
-		.message = &m.base,
-		.response = &cleat__shim__v1__exit_records_response__descriptor,
-		.timeout_ms = ANSWER_MS,
-	};
-	struct ttrpc_pending *pending;
 
 	m.exec_id = (char *)s->exec_id;
-	if (ttrpc_client_begin(s->target->client, &request, 0, on_records, s, &pending, NULL) != 0)
-		on_records(CODE_UNAVAILABLE, NULL, NULL, s);
+	send_call(s, &rpc_exit_records, &m.base, ANSWER_MS, on_records);
 }
 
 /* No answer to Wait: the shim has died, or what was to be undone is gone already. */
@@ -194,8 +175,7 @@ void session_send_wait(struct session *s)
 
 	m.id = s->target->id;
 	m.exec_id = (char *)s->exec_id;
-	send_task(
-		s, "Wait", &m.base, &containerd__task__v2__wait_response__descriptor, 0, on_exited);
+	send_call(s, &rpc_wait, &m.base, 0, on_exited);
 }
 
 /* --- the start --- */
@@ -243,8 +223,7 @@ static void send_start(struct session *s)
 	session_send_wait(s);
 	m.id = s->target->id;
 	m.exec_id = (char *)s->exec_id;
-	send_task(s, "Start", &m.base, &containerd__task__v2__start_response__descriptor,
-		task_call_ms(s->cli), on_started);
+	send_call(s, &rpc_start, &m.base, task_call_ms(s->cli), on_started);
 }
 
 /* It is there; whatever stands in the way of its start is found now. */
@@ -295,19 +274,13 @@ static void on_added(
 		session_send_wait(s);
 }
 
-int session_send_add(struct session *s, const char *method, const ProtobufCMessage *message,
-	const ProtobufCMessageDescriptor *response, struct error *err)
+int session_send_add(struct session *s, const struct rpc *rpc, const ProtobufCMessage *message,
+	struct error *err)
 {
-	const struct ttrpc_request request = {
-		.service = TASK_SERVICE,
-		.method = method,
-		.message = message,
-		.response = response,
-		.timeout_ms = task_call_ms(s->cli),
-		.fds = s->streams.fds,
-		.n_fds = s->streams.n_fds,
-	};
+	struct ttrpc_request request = rpc_request(rpc, message, task_call_ms(s->cli));
 	struct ttrpc_pending *pending;
 
+	request.fds = s->streams.fds;
+	request.n_fds = s->streams.n_fds;
 	return ttrpc_client_begin(s->target->client, &request, 0, on_added, s, &pending, err);
 }

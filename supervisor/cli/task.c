@@ -10,9 +10,9 @@
 #include "common/limits.h"
 #include "common/pbtime.h"
 #include "common/ttrpc_client.h"
-#include "google/protobuf/empty.pb-c.h"
 #include "shim2017.pb-c.h"
 #include "supervisor/cli/cli.h"
+#include "supervisor/cli/rpc.h"
 #include "supervisor/cli/target.h"
 
 /* Between the answer to a Shutdown and the end of the connection. */
@@ -43,17 +43,11 @@ static int call(struct target *t, const struct ttrpc_request *request, ProtobufC
 	return 0;
 }
 
-/* A call of the Task service that answers with Empty. */
-static int call_empty(struct target *t, const char *method, const ProtobufCMessage *m,
+/* For what answers with Empty, or with nothing that is looked at. */
+static int call_empty(struct target *t, const struct rpc *rpc, const ProtobufCMessage *m,
 	int64_t timeout_ms, struct error *err)
 {
-	const struct ttrpc_request request = {
-		.service = TASK_SERVICE,
-		.method = method,
-		.message = m,
-		.response = &google__protobuf__empty__descriptor,
-		.timeout_ms = timeout_ms,
-	};
+	const struct ttrpc_request request = rpc_request(rpc, m, timeout_ms);
 
 	return call(t, &request, NULL, err);
 }
@@ -63,13 +57,7 @@ int task_create(struct cli *cli, struct target *t, const Containerd__Task__V2__C
 {
 	const Containerd__Task__V2__CreateTaskResponse *answer;
 	ProtobufCMessage *message = NULL;
-	const struct ttrpc_request request = {
-		.service = TASK_SERVICE,
-		.method = "Create",
-		.message = &m->base,
-		.response = &containerd__task__v2__create_task_response__descriptor,
-		.timeout_ms = task_call_ms(cli),
-	};
+	const struct ttrpc_request request = rpc_request(&rpc_create, &m->base, task_call_ms(cli));
 	int r = call(t, &request, &message, err);
 
 	if (r != 0)
@@ -86,13 +74,7 @@ int task_start(struct cli *cli, struct target *t, const char *exec_id, uint32_t 
 	Containerd__Task__V2__StartRequest m = CONTAINERD__TASK__V2__START_REQUEST__INIT;
 	const Containerd__Task__V2__StartResponse *answer;
 	ProtobufCMessage *message = NULL;
-	const struct ttrpc_request request = {
-		.service = TASK_SERVICE,
-		.method = "Start",
-		.message = &m.base,
-		.response = &containerd__task__v2__start_response__descriptor,
-		.timeout_ms = task_call_ms(cli),
-	};
+	const struct ttrpc_request request = rpc_request(&rpc_start, &m.base, task_call_ms(cli));
 	int r;
 
 	m.id = t->id;
@@ -109,7 +91,7 @@ int task_start(struct cli *cli, struct target *t, const char *exec_id, uint32_t 
 int task_exec(
 	struct target *t, const Containerd__Task__V2__ExecProcessRequest *m, struct error *err)
 {
-	return call_empty(t, "Exec", &m->base, ANSWER_MS, err);
+	return call_empty(t, &rpc_exec, &m->base, ANSWER_MS, err);
 }
 
 int task_kill(struct cli *cli, struct target *t, const char *exec_id, int sig, bool all,
@@ -121,7 +103,7 @@ int task_kill(struct cli *cli, struct target *t, const char *exec_id, int sig, b
 	m.exec_id = (char *)exec_id;
 	m.signal = (uint32_t)sig;
 	m.all = all;
-	return call_empty(t, "Kill", &m.base, task_call_ms(cli), err);
+	return call_empty(t, &rpc_kill, &m.base, task_call_ms(cli), err);
 }
 
 int task_pause(struct cli *cli, struct target *t, struct error *err)
@@ -129,7 +111,7 @@ int task_pause(struct cli *cli, struct target *t, struct error *err)
 	Containerd__Task__V2__PauseRequest m = CONTAINERD__TASK__V2__PAUSE_REQUEST__INIT;
 
 	m.id = t->id;
-	return call_empty(t, "Pause", &m.base, task_call_ms(cli), err);
+	return call_empty(t, &rpc_pause, &m.base, task_call_ms(cli), err);
 }
 
 int task_resume(struct cli *cli, struct target *t, struct error *err)
@@ -137,23 +119,16 @@ int task_resume(struct cli *cli, struct target *t, struct error *err)
 	Containerd__Task__V2__ResumeRequest m = CONTAINERD__TASK__V2__RESUME_REQUEST__INIT;
 
 	m.id = t->id;
-	return call_empty(t, "Resume", &m.base, task_call_ms(cli), err);
+	return call_empty(t, &rpc_resume, &m.base, task_call_ms(cli), err);
 }
 
 int task_delete(struct cli *cli, struct target *t, const char *exec_id, struct error *err)
 {
 	Containerd__Task__V2__DeleteRequest m = CONTAINERD__TASK__V2__DELETE_REQUEST__INIT;
-	const struct ttrpc_request request = {
-		.service = TASK_SERVICE,
-		.method = "Delete",
-		.message = &m.base,
-		.response = &containerd__task__v2__delete_response__descriptor,
-		.timeout_ms = task_call_ms(cli),
-	};
 
 	m.id = t->id;
 	m.exec_id = (char *)exec_id;
-	return call(t, &request, NULL, err);
+	return call_empty(t, &rpc_delete, &m.base, task_call_ms(cli), err);
 }
 
 /* Whether the exit that Wait told as 255 is known to be that. */
@@ -162,13 +137,7 @@ static int ask_known(struct target *t, const char *exec_id, bool *ret, struct er
 	Cleat__Shim__V1__ExitRecordsRequest m = CLEAT__SHIM__V1__EXIT_RECORDS_REQUEST__INIT;
 	const Cleat__Shim__V1__ExitRecordsResponse *answer;
 	ProtobufCMessage *message = NULL;
-	const struct ttrpc_request request = {
-		.service = MONITOR_SERVICE,
-		.method = "ExitRecords",
-		.message = &m.base,
-		.response = &cleat__shim__v1__exit_records_response__descriptor,
-		.timeout_ms = ANSWER_MS,
-	};
+	const struct ttrpc_request request = rpc_request(&rpc_exit_records, &m.base, ANSWER_MS);
 	int r;
 
 	m.exec_id = (char *)exec_id;
@@ -187,13 +156,7 @@ int task_wait(struct target *t, const char *exec_id, int64_t timeout_ms, struct 
 	Containerd__Task__V2__WaitRequest m = CONTAINERD__TASK__V2__WAIT_REQUEST__INIT;
 	const Containerd__Task__V2__WaitResponse *answer;
 	ProtobufCMessage *message = NULL;
-	const struct ttrpc_request request = {
-		.service = TASK_SERVICE,
-		.method = "Wait",
-		.message = &m.base,
-		.response = &containerd__task__v2__wait_response__descriptor,
-		.timeout_ms = timeout_ms,
-	};
+	const struct ttrpc_request request = rpc_request(&rpc_wait, &m.base, timeout_ms);
 	struct task_exit e = { .known = true };
 	int r;
 
@@ -217,13 +180,7 @@ int task_pids(struct cli *cli, struct target *t, Containerd__Task__V2__PidsRespo
 	struct error *err)
 {
 	Containerd__Task__V2__PidsRequest m = CONTAINERD__TASK__V2__PIDS_REQUEST__INIT;
-	const struct ttrpc_request request = {
-		.service = TASK_SERVICE,
-		.method = "Pids",
-		.message = &m.base,
-		.response = &containerd__task__v2__pids_response__descriptor,
-		.timeout_ms = task_call_ms(cli),
-	};
+	const struct ttrpc_request request = rpc_request(&rpc_pids, &m.base, task_call_ms(cli));
 	ProtobufCMessage *message = NULL;
 	int r;
 
@@ -247,7 +204,7 @@ void task_shutdown(struct target *t)
 	_cleanup_error_ struct error ignored = ERROR_INIT;
 
 	m.id = t->id;
-	if (call_empty(t, "Shutdown", &m.base, ANSWER_MS, &ignored) == 0)
+	if (call_empty(t, &rpc_shutdown, &m.base, ANSWER_MS, &ignored) == 0)
 		task_await_end(t);
 }
 
@@ -255,13 +212,7 @@ int monitor_info(struct target *t, int64_t timeout_ms, Cleat__Shim__V1__InfoResp
 	struct error *err)
 {
 	Cleat__Shim__V1__InfoRequest m = CLEAT__SHIM__V1__INFO_REQUEST__INIT;
-	const struct ttrpc_request request = {
-		.service = MONITOR_SERVICE,
-		.method = "Info",
-		.message = &m.base,
-		.response = &cleat__shim__v1__info_response__descriptor,
-		.timeout_ms = timeout_ms,
-	};
+	const struct ttrpc_request request = rpc_request(&rpc_info, &m.base, timeout_ms);
 	ProtobufCMessage *message = NULL;
 	int r = call(t, &request, &message, err);
 
@@ -273,14 +224,7 @@ int monitor_info(struct target *t, int64_t timeout_ms, Cleat__Shim__V1__InfoResp
 int shim_exit(struct target *t, struct error *err)
 {
 	Cleat__Shim2017__ExitRequest m = CLEAT__SHIM2017__EXIT_REQUEST__INIT;
-	const struct ttrpc_request request = {
-		.service = SHIM2017_SERVICE,
-		.method = "Exit",
-		.message = &m.base,
-		.response = &google__protobuf__empty__descriptor,
-		.timeout_ms = ANSWER_MS,
-	};
-	int r = call(t, &request, NULL, err);
+	int r = call_empty(t, &rpc_shim_exit, &m.base, ANSWER_MS, err);
 
 	if (r == 0)
 		task_await_end(t);
