@@ -15,8 +15,6 @@
 #include "common/ids.h"
 #include "common/json.h"
 
-#define LIMIT_PID_VALUE (1 << 22) /* the kernel's PID_MAX_LIMIT */
-
 #define LINE_FORMAT                                                                                \
 	"{\"v\":%d,\"id\":\"%s\",\"exec_id\":\"%s\",\"pid\":%d,\"status\":%s,\"signal\":%" PRIu32  \
 	",\"started_at\":%s,\"exited_at\":%s,\"utime_us\":%" PRIu64 ",\"stime_us\":%" PRIu64       \

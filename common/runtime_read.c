@@ -12,11 +12,11 @@
 #include "common/cleanup.h"
 #include "common/fd.h"
 #include "common/json.h"
+#include "common/limits.h"
 #include "common/text.h"
 
-#define LIMIT_QUOTE	200
-#define LIMIT_PID_FILE	32
-#define LIMIT_PID_VALUE (1 << 22) /* the kernel's PID_MAX_LIMIT */
+#define LIMIT_QUOTE    200
+#define LIMIT_PID_FILE 32
 
 static int refuse(
 	const struct runtime *rt, const char *verb, const struct buf *out, struct error *err)

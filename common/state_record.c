@@ -17,8 +17,7 @@
 #include "common/limits.h"
 #include "common/text.h"
 
-#define VERSION		1
-#define LIMIT_PID_VALUE (1 << 22) /* the kernel's PID_MAX_LIMIT */
+#define VERSION 1
 
 /* A string; NULL is "". Paths may hold bytes that are not UTF-8, which JSON cannot: '?' there. */
 static json_t *pack_text(const char *s)

@@ -126,3 +126,24 @@ bool text_is_utf8(const char *s)
 	}
 	return true;
 }
+
+static bool is_octal(const char *s)
+{
+	return s[0] >= '0' && s[0] <= '3' && s[1] >= '0' && s[1] <= '7' && s[2] >= '0' &&
+	       s[2] <= '7';
+}
+
+void text_unescape_octal(char *s)
+{
+	char *to = s;
+
+	while (*s) {
+		if (*s == '\\' && is_octal(s + 1)) {
+			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+			s += 4;
+		} else {
+			*to++ = *s++;
+		}
+	}
+	*to = '\0';
+}

@@ -15,6 +15,7 @@
 #include "common/cleanup.h"
 #include "common/error.h"
 #include "common/fd.h"
+#include "common/text.h"
 
 #define LIMIT_PROC_FILE (16u << 20) /* a host with a hundred thousand mounts */
 
@@ -64,23 +65,6 @@ static bool list_has(const char *list, const char *word, size_t n)
 	return false;
 }
 
-/* Undoes the octal escapes of mountinfo (space, tab, newline, backslash) in place. */
-static void unescape(char *s)
-{
-	char *to = s;
-
-	while (*s) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
-			s[3] >= '0' && s[3] <= '7') {
-			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
-			s += 4;
-		} else {
-			*to++ = *s++;
-		}
-	}
-	*to = '\0';
-}
-
 /* One line of mountinfo (proc(5)), cut up in place; other filesystems are passed over. */
 static int mount_add(struct cgroup_mounts *mounts, char *line)
 {
@@ -105,8 +89,8 @@ static int mount_add(struct cgroup_mounts *mounts, char *line)
 		return error_trace(-ENOMEM);
 	mounts->v = grown;
 	m = &grown[mounts->n++];
-	unescape(fields[3]);
-	unescape(fields[4]);
+	text_unescape_octal(fields[3]);
+	text_unescape_octal(fields[4]);
 	m->root = strdup(fields[3]);
 	m->point = strdup(fields[4]);
 	m->options = strdup(options);

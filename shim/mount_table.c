@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -20,6 +19,7 @@
 #include "common/clock.h"
 #include "common/fd.h"
 #include "common/limits.h"
+#include "common/text.h"
 
 #define MAX_TABLE (64u << 20)
 
@@ -29,24 +29,6 @@ void mount_table_deinit(struct mount_table *t)
 		free(t->v[i].path);
 	free(t->v);
 	*t = MOUNT_TABLE_INIT;
-}
-
-/* In place: space, tab, line end, backslash and others stand there as three octal digits. */
-static void unescape(char *s)
-{
-	char *to = s;
-
-	while (*s) {
-		unsigned byte;
-
-		if (*s == '\\' && sscanf(s + 1, "%3o", &byte) == 1) {
-			*to++ = (char)byte;
-			s += 4;
-		} else {
-			*to++ = *s++;
-		}
-	}
-	*to = '\0';
 }
 
 static bool is_at_or_below(const char *path, const char *folder)
@@ -81,7 +63,7 @@ static int table_add_line(struct mount_table *t, char *line, const char *folder)
 		field = strtok_r(NULL, " ", &state);
 	if (!field)
 		return -EIO;
-	unescape(field);
+	text_unescape_octal(field);
 	return is_at_or_below(field, folder) ? table_add(t, id, field) : 0;
 }
 

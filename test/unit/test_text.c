@@ -69,6 +69,27 @@ static void test_valid_keeps_lines(void **state)
 	expect(text_valid("a\nb\xff\tc\0d", 8, 100), "a\nb?\tc d");
 }
 
+static void test_unescape_octal(void **state)
+{
+	static const char *const pairs[][2] = {
+		{ "/a\\040b\\134c\\012", "/a b\\c\n" },
+		{ "/none", "/none" },
+		{ "", "" },
+		{ "a\\04", "a\\04" }, /* too short, no digits, more than a byte: left as they are */
+		{ "\\x41\\", "\\x41\\" },
+		{ "\\400", "\\400" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+		char text[32];
+
+		strcpy(text, pairs[i][0]);
+		text_unescape_octal(text);
+		assert_string_equal(text, pairs[i][1]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -77,6 +98,7 @@ int main(void)
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_first_line),
 		cmocka_unit_test(test_valid_keeps_lines),
+		cmocka_unit_test(test_unescape_octal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
