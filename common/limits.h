@@ -18,12 +18,21 @@
 #define LIMIT_RUNTIME_JSON   (16u << 20) /* bytes of a runtime's answer */
 #define LIMIT_CONFIG_JSON    (4u << 20)	 /* bytes of a bundle's config.json */
 #define LIMIT_STATE_JSON     (4u << 20)	 /* bytes of a state file of ours */
-#define LIMIT_RING_EVENTS    4096u	 /* events kept for late subscribers */
+#define LIMIT_RING_EVENTS    4096u /* events kept for subscribers that are slow in reading them */
 #define LIMIT_RING_BYTES     (256u << 10)
 #define LIMIT_LEDGER	     (256u << 10) /* bytes of an exit ledger before it is rewritten */
 
 /* Processes that run, or whose exit containerd has not taken: one more is not started. */
 #define LIMIT_OWED_EXITS 8192u
+
+/*
+ * Events that are kept though everyone has read them, for who comes later or comes back. Enough for
+ * a client that connects again, and few enough for a busy container to have filled it with its
+ * first hundred execs (four events each): what a shim holds then it holds for the rest of its life.
+ * Exits are in the ledger all the same.
+ */
+#define RING_TAIL_EVENTS 256u
+#define RING_TAIL_BYTES	 (32u << 10)
 
 #define RUNTIME_DEADLINE_MS    60000u /* a runtime call without a deadline of its own */
 #define DRAIN_DEADLINE_MS      10000u /* a Delete waits this long for the streams' last byte */

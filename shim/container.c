@@ -5,6 +5,7 @@
  */
 #include "shim/container.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,6 +120,9 @@ void container_drop_exec(struct container *c, struct process *p)
 	process_free(p);
 	c->n_processes--;
 	container_save(c);
+	/* the last one's end is answered by now: what execs had lies in holes between what stays */
+	if (c->n_processes == 1)
+		malloc_trim(0);
 }
 
 static void fill_execs(const struct container *c, struct container_record *r)

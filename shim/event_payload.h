@@ -30,6 +30,3 @@ struct event_payload {
 
 /* Valid as long as args is, and while it is not moved. */
 void event_payload_fill(struct event_payload *p, const struct event_args *args);
-
-/* More bytes than any EXIT needs whose ids are valid (LIMIT_ID). */
-#define EVENT_EXIT_ROOM 224u

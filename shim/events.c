@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The event ring. It owns the kept events; cursors belong to their readers. Never blocks, and
- * never loses an exit that had room reserved: the ring is a list through the events themselves,
- * so adding one allocates nothing. The one subtle rule: a cursor points at the event that it
- * reads next, so whoever frees an event moves those cursors on first.
+ * The order of events, who reads them, and what is kept for whom; the bytes are event_ring.c's. It
+ * owns the kept events; cursors belong to their readers. Never blocks, and never asks for memory
+ * after its start. The one subtle rule: an event counts the cursors that read it next, so that
+ * nothing else has to be looked at to know whether the oldest may go.
  */
 #include "shim/events.h"
 
@@ -15,26 +15,16 @@
 #include "common/ids.h"
 #include "common/limits.h"
 #include "shim/event_payload.h"
+#include "shim/event_ring.h"
 
 struct events {
 	uint64_t epoch, next_seq;
-	struct list ring; /* oldest first */
-	size_t n, n_bytes;
+	struct event_ring ring;
 	struct list cursors;
 	bool ended;
 	void (*on_event)(const struct task_event *e, void *userdata); /* the tap; NULL: none */
 	void *userdata;
 };
-
-static struct task_event *event_of(struct list *link)
-{
-	return list_entry(link, struct task_event, ring_link);
-}
-
-static size_t event_bytes(const struct task_event *e)
-{
-	return sizeof(*e) + e->size;
-}
 
 int events_new(struct events **ret)
 {
@@ -44,10 +34,11 @@ int events_new(struct events **ret)
 	if (!events)
 		return error_trace(-ENOMEM);
 	r = random_u64(&events->epoch);
+	if (r == 0)
+		r = event_ring_init(&events->ring);
 	if (r < 0)
 		return r;
 	events->next_seq = 1;
-	list_init(&events->ring);
 	list_init(&events->cursors);
 	*ret = TAKE_PTR(events);
 	return 0;
@@ -61,8 +52,7 @@ void events_free(struct events *events)
 		return;
 	list_for_each_safe (pos, tmp, &events->cursors)
 		events_unsubscribe(list_entry(pos, struct event_cursor, cursors_link));
-	list_for_each_safe (pos, tmp, &events->ring)
-		free(event_of(pos));
+	event_ring_deinit(&events->ring);
 	free(events);
 }
 
@@ -76,34 +66,73 @@ uint64_t events_next_seq(const struct events *events)
 	return events->next_seq;
 }
 
-/* The event after e, or NULL. */
-static const struct task_event *event_after(const struct events *events, const struct task_event *e)
+/* e: NULL for the end. */
+static void cursor_move(struct event_cursor *cursor, struct task_event *e)
 {
-	return e->ring_link.next == &events->ring ? NULL : event_of(e->ring_link.next);
+	if (cursor->at)
+		cursor->at->n_readers--;
+	cursor->at = e;
+	if (e)
+		e->n_readers++;
 }
 
-static void drop_oldest(struct events *events)
+/* --- what is kept --- */
+
+/* Drops what everyone has read, down to the tail, of which the newest event always is one. */
+static void trim(struct events *events)
 {
-	struct task_event *oldest = event_of(events->ring.next);
+	struct event_ring *ring = &events->ring;
+
+	while (ring->n > 1 && event_ring_oldest(ring)->n_readers == 0 &&
+		(ring->n > RING_TAIL_EVENTS || event_ring_bytes(ring) > RING_TAIL_BYTES))
+		event_ring_drop_oldest(ring);
+	event_ring_give_back(ring);
+}
+
+/* Its readers have missed it. */
+static void lose_oldest(struct events *events)
+{
+	struct task_event *oldest = event_ring_oldest(&events->ring);
 	struct list *pos;
 
+	if (oldest->n_readers > 0)
+		list_for_each (pos, &events->cursors) {
+			struct event_cursor *cursor =
+				list_entry(pos, struct event_cursor, cursors_link);
+
+			if (cursor->at == oldest)
+				cursor_move(cursor, event_ring_after(&events->ring, oldest));
+		}
+	event_ring_drop_oldest(&events->ring);
+}
+
+/* Room for size bytes more, within the limits. */
+static void make_room(struct events *events, size_t size)
+{
+	struct event_ring *ring = &events->ring;
+	struct list *pos;
+	size_t by;
+
+	while (ring->n >= LIMIT_RING_EVENTS || event_ring_bytes(ring) + size > LIMIT_RING_BYTES)
+		lose_oldest(events);
+	by = event_ring_make_room(ring, size);
+	if (by == 0)
+		return;
 	list_for_each (pos, &events->cursors) {
 		struct event_cursor *cursor = list_entry(pos, struct event_cursor, cursors_link);
 
-		if (cursor->at == oldest)
-			cursor->at = event_after(events, oldest);
+		if (cursor->at)
+			cursor->at = (struct task_event *)((uint8_t *)cursor->at - by);
 	}
-	events->n--;
-	events->n_bytes -= event_bytes(oldest);
-	list_unlink(&oldest->ring_link);
-	free(oldest);
 }
+
+/* --- adding --- */
 
 /*
  * Runs wake of every cursor that was at the end; e, if there is one, is what they are at now. A
  * wake may unsubscribe any cursor: each is taken off a list of those still to be looked at.
  */
-static void wake_cursors(struct events *events, const struct task_event *e)
+static void wake_cursors(struct events *events, struct task_event *e)
 {
 	struct list todo;
 
@@ -119,7 +148,7 @@ static void wake_cursors(struct events *events, const struct task_event *e)
 		list_append(&events->cursors, &cursor->cursors_link);
 		if (cursor->at)
 			continue;
-		cursor->at = e;
+		cursor_move(cursor, e);
 		cursor->wake(cursor->userdata);
 	}
 }
@@ -137,83 +166,35 @@ static void tell_tap(struct events *events, const struct task_event *e)
 		events->on_event(e, events->userdata);
 }
 
-static void ring_append(struct events *events, struct task_event *e)
-{
-	list_init(&e->ring_link);
-	list_append(&events->ring, &e->ring_link);
-	events->n++;
-	events->n_bytes += event_bytes(e);
-	tell_tap(events, e);
-	while (events->n > LIMIT_RING_EVENTS || events->n_bytes > LIMIT_RING_BYTES)
-		drop_oldest(events);
-	wake_cursors(events, e);
-}
-
-static void event_fill(struct task_event *e, const struct event_args *args, uint64_t seq)
-{
-	e->seq = seq;
-	e->time = clock_now();
-	e->kind = args->kind;
-	e->pid = args->pid;
-	e->exit_status = args->exit_status;
-	e->exited_at = args->exited_at;
-}
-
 int events_add(struct events *events, const struct event_args *args)
 {
 	uint64_t seq = events->next_seq++;
 	struct event_payload payload;
 	struct task_event *e;
-	size_t size;
+	size_t n, size;
 
 	event_payload_fill(&payload, args);
-	size = protobuf_c_message_get_packed_size(&payload.base);
-	if (size > LIMIT_RING_BYTES - sizeof(*e) && args->kind == EVENT_CREATE) {
+	n = protobuf_c_message_get_packed_size(&payload.base);
+	if (event_ring_size(n) > LIMIT_RING_BYTES && args->kind == EVENT_CREATE) {
 		payload.create.n_rootfs = 0;
-		size = protobuf_c_message_get_packed_size(&payload.base);
+		n = protobuf_c_message_get_packed_size(&payload.base);
 	}
-	if (size > LIMIT_RING_BYTES - sizeof(*e))
+	size = event_ring_size(n);
+	if (size > LIMIT_RING_BYTES)
 		return error_trace(-E2BIG);
-	e = malloc(sizeof(*e) + size);
-	if (!e)
-		return error_trace(-ENOMEM);
-	event_fill(e, args, seq);
-	e->size = size;
-	e->n_payload = protobuf_c_message_pack(&payload.base, e->payload);
-	ring_append(events, e);
+	make_room(events, size);
+	e = event_ring_append(&events->ring, n);
+	e->seq = seq;
+	e->time = clock_now();
+	e->kind = (uint8_t)args->kind;
+	e->pid = args->pid;
+	e->exit_status = args->exit_status;
+	e->exited_at = args->exited_at;
+	protobuf_c_message_pack(&payload.base, e->payload);
+	tell_tap(events, e);
+	wake_cursors(events, e);
+	trim(events);
 	return 0;
-}
-
-int events_reserve(struct task_event **ret)
-{
-	struct task_event *e = malloc(sizeof(*e) + EVENT_EXIT_ROOM);
-
-	if (!e)
-		return error_trace(-ENOMEM);
-	e->size = EVENT_EXIT_ROOM;
-	*ret = e;
-	return 0;
-}
-
-void events_add_reserved(
-	struct events *events, struct task_event *reserved_take, const struct event_args *args)
-{
-	struct task_event *e = reserved_take, *smaller;
-	struct event_payload payload;
-	size_t size;
-
-	event_payload_fill(&payload, args);
-	size = protobuf_c_message_get_packed_size(&payload.base);
-	event_fill(e, args, events->next_seq++);
-	/* Ids that are too long for the room were never valid; without them it is an exit still. */
-	e->n_payload = size <= e->size ? protobuf_c_message_pack(&payload.base, e->payload) : 0;
-	/* Most of the room is not needed any more; if it can't be given back, it is kept. */
-	smaller = realloc(e, sizeof(*e) + e->n_payload);
-	if (smaller) {
-		e = smaller;
-		e->size = e->n_payload;
-	}
-	ring_append(events, e);
 }
 
 void events_end(struct events *events)
@@ -229,17 +210,19 @@ bool events_has_ended(const struct events *events)
 	return events->ended;
 }
 
-/* The oldest kept event after since, or NULL: looked for from the newest, where readers mostly are. */
-static const struct task_event *find_after(const struct events *events, uint64_t since)
-{
-	const struct task_event *found = NULL;
+/* --- reading --- */
 
-	for (struct list *pos = events->ring.prev; pos != &events->ring; pos = pos->prev) {
-		if (event_of(pos)->seq <= since)
-			break;
-		found = event_of(pos);
-	}
-	return found;
+/* The oldest kept event after since, or NULL. */
+static struct task_event *find_after(const struct events *events, uint64_t since)
+{
+	const struct event_ring *ring = &events->ring;
+	struct task_event *e = event_ring_oldest(ring);
+
+	if (e && ring->newest->seq <= since) /* as for most who come back */
+		return NULL;
+	while (e && e->seq <= since)
+		e = event_ring_after(ring, e);
+	return e;
 }
 
 void events_subscribe(struct events *events, struct event_cursor *cursor, uint64_t since,
@@ -247,7 +230,9 @@ void events_subscribe(struct events *events, struct event_cursor *cursor, uint64
 {
 	if (since >= events->next_seq)
 		since = events->next_seq - 1;
-	cursor->at = find_after(events, since);
+	cursor->events = events;
+	cursor->at = NULL;
+	cursor_move(cursor, find_after(events, since));
 	if (since == 0)
 		cursor->next = cursor->at ? cursor->at->seq : events->next_seq;
 	else
@@ -260,22 +245,28 @@ void events_subscribe(struct events *events, struct event_cursor *cursor, uint64
 
 void events_unsubscribe(struct event_cursor *cursor)
 {
-	if (!cursor->cursors_link.next)
+	struct events *events = cursor->events;
+
+	if (!events)
 		return;
 	list_unlink(&cursor->cursors_link);
-	cursor->at = NULL;
+	cursor_move(cursor, NULL);
+	cursor->events = NULL;
+	trim(events);
 }
 
 const struct task_event *events_next(
 	struct events *events, struct event_cursor *cursor, uint64_t *ret_missed)
 {
-	const struct task_event *e = cursor->at;
+	const struct task_event *e;
 
 	*ret_missed = 0;
+	trim(events); /* what the last call has returned may go by now */
+	e = cursor->at;
 	if (!e)
 		return NULL;
 	*ret_missed = e->seq - cursor->next;
 	cursor->next = e->seq + 1;
-	cursor->at = event_after(events, e);
+	cursor_move(cursor, event_ring_after(&events->ring, e));
 	return e;
 }

@@ -2,10 +2,11 @@
 #pragma once
 
 /*
- * The event ring: every event of the shim in one total order, kept for late and slow subscribers
- * (design, section 6). A subscriber is a cursor with at most one frame queued; nobody's slowness
- * costs anyone else anything. Payloads are the containerd.events messages, encoded when the event
- * is made.
+ * The event ring: every event of the shim in one total order, kept for slow and late subscribers
+ * (design, section 6): what a subscriber has not read yet, within LIMIT_RING_, and of what
+ * everyone has read the newest, within RING_TAIL_. A subscriber is a cursor with at most one frame
+ * queued; nobody's slowness costs anyone else anything. Payloads are the containerd.events
+ * messages, encoded when the event is made.
  */
 
 #include <stdbool.h>
@@ -34,15 +35,15 @@ enum event_kind {
 
 /* One event in the ring (struct event is libevent's). */
 struct task_event {
-	struct list ring_link;
 	uint64_t seq; /* from 1 */
 	moment time;
-	enum event_kind kind;
+	moment exited_at;
 	pid_t pid;	      /* 0 where it has none */
 	uint32_t exit_status; /* EXIT, DELETE; 255 where unknown */
-	moment exited_at;
-	size_t n_payload, size; /* size: bytes of room for the payload */
-	uint8_t payload[];	/* the message of event_type_name(kind) */
+	uint32_t n_payload;
+	uint32_t n_readers; /* cursors that read it next */
+	uint8_t kind;	    /* enum event_kind */
+	uint8_t payload[];  /* the message of event_type_name(kind) */
 };
 
 /* What an event tells; what its kind has no use for is ignored. */
@@ -73,19 +74,13 @@ uint64_t events_epoch(const struct events *events);
 uint64_t events_next_seq(const struct events *events);
 
 /*
- * Makes an event and wakes the subscribers. 0, or -errno (no memory; more bytes than the ring may
- * have): the event is lost, and counted: it keeps its number, and shows as missed. A rootfs list
- * that the ring has no room for is left out, so that a CREATE is not lost for it.
+ * Makes an event and wakes the subscribers. It asks for no memory: the ring has its room from the
+ * shim's start, so that nothing can keep an exit from being told. 0, or -E2BIG for one that is
+ * larger than the ring may be, which no exit is: it is lost, and counted: it keeps its number, and
+ * shows as missed. A rootfs list that the ring has no room for is left out, so that a CREATE is not
+ * lost for it.
  */
 int events_add(struct events *events, const struct event_args *args);
-
-/*
- * For an exit: room allocated before the process starts, so that nothing can keep its exit from
- * being told. events_add_reserved() consumes it; free(3) gives it back.
- */
-int events_reserve(struct task_event **ret);
-void events_add_reserved(
-	struct events *events, struct task_event *reserved_take, const struct event_args *args);
 
 /*
  * Someone who sees every event as it is made, before the subscribers, so that nothing can be lost to
@@ -107,9 +102,10 @@ bool events_has_ended(const struct events *events);
  * unsubscribe any cursor, its own too.
  */
 struct event_cursor {
+	struct events *events; /* NULL: not subscribed */
 	struct list cursors_link;
-	uint64_t next;		     /* sequence number that it reads next */
-	const struct task_event *at; /* the kept event that it reads next; NULL: at the end */
+	uint64_t next;	       /* sequence number that it reads next */
+	struct task_event *at; /* the kept event that it reads next; NULL: at the end */
 	void (*wake)(void *userdata);
 	void *userdata;
 };
@@ -125,7 +121,7 @@ void events_unsubscribe(struct event_cursor *cursor);
 
 /*
  * The event at the cursor, which moves on; NULL at the end. *ret_missed: how many were lost to it
- * right before. Valid until the next events_add().
+ * right before. Valid until the next call of any of these functions.
  */
 const struct task_event *events_next(
 	struct events *events, struct event_cursor *cursor, uint64_t *ret_missed);

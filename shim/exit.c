@@ -97,8 +97,7 @@ static void announce(struct process *p)
 
 	p->announced = true;
 	p->forward_reserved = false; /* the event uses it up */
-	events_add_reserved(c->shim->events, p->exit_event, &args);
-	p->exit_event = NULL;
+	events_add(c->shim->events, &args);
 	process_wake(p, &p->exit);
 }
 

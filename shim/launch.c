@@ -4,7 +4,7 @@
  * that is known, checked to be our own child, and watched, with its terminal in our hands.
  *
  *   step                       what can go wrong               then
- *   reserve ledger and event   no room                         refused by name, nothing began
+ *   reserve a ledger line      no room                         refused by name, nothing began
  *   console socket             no file                         the same
  *   runtime call               fails, hangs, is killed         its words; reservations given back
  *   pid file                   missing, no number              "wrote no pid file"
@@ -70,8 +70,6 @@ static void give_back(struct process *p)
 	if (p->forward_reserved)
 		publisher_release(p->container->shim->publisher);
 	p->forward_reserved = false;
-	free(p->exit_event);
-	p->exit_event = NULL;
 }
 
 static void launch_failed(struct operation *op)
@@ -111,11 +109,8 @@ static int reserve(struct process *p, struct error *err)
 		return r;
 	p->ledger_reserved = true;
 	r = publisher_reserve(p->container->shim->publisher, err);
-	if (r != 0)
-		return r;
-	p->forward_reserved = true;
-	r = events_reserve(&p->exit_event);
-	return r < 0 ? error_errno(err, r, "no room for an exit") : 0;
+	p->forward_reserved = r == 0;
+	return r;
 }
 
 /* --- the pid --- */

@@ -102,7 +102,6 @@ void process_free(struct process *p)
 	console_free(p->console);
 	stdio_free(p->stdio);
 	json_decref(p->spec);
-	free(p->exit_event);
 	free(p->exec_id);
 	free(p->stdin_uri);
 	free(p->stdout_uri);

@@ -93,7 +93,6 @@ struct process {
 	bool start_failed;
 	bool named_by_pid; /* a 2017 exec: its id is made of its pid */
 	struct process_exit exit;
-	struct task_event *exit_event; /* reserved */
 	bool ledger_reserved, forward_reserved;
 	struct list waiters;
 };

@@ -20,6 +20,7 @@
 #include "common/limits.h"
 #include "common/pbtime.h"
 #include "events.pb-c.h"
+#include "shim/event_ring.h"
 
 struct reader {
 	struct event_cursor cursor;
@@ -47,6 +48,20 @@ static void add(struct events *events, enum event_kind kind, pid_t pid)
 	assert_int_equal(events_add(events, &args), 0);
 }
 
+/* Its bytes are what they were when it was made. */
+static void check_event(const struct task_event *e)
+{
+	Containerd__Events__TaskExit *m;
+
+	if (e->kind != EVENT_EXIT)
+		return;
+	m = containerd__events__task_exit__unpack(NULL, e->n_payload, e->payload);
+	assert_non_null(m);
+	assert_string_equal(m->container_id, "web");
+	assert_int_equal(m->pid, e->pid);
+	containerd__events__task_exit__free_unpacked(m, NULL);
+}
+
 static void read_all(struct reader *r)
 {
 	const struct task_event *e;
@@ -54,6 +69,7 @@ static void read_all(struct reader *r)
 
 	while ((e = events_next(r->events, &r->cursor, &missed))) {
 		assert_int_equal(e->seq, r->last_seq + missed + 1);
+		check_event(e);
 		r->last_seq = e->seq;
 		r->n_missed += missed;
 		r->n_read++;
@@ -69,6 +85,11 @@ static void on_wake(void *userdata)
 		read_all(r);
 	if (r->unsubscribes)
 		events_unsubscribe(&r->unsubscribes->cursor);
+}
+
+static void on_nothing(void *userdata)
+{
+	(void)userdata;
 }
 
 static void subscribe(struct reader *r, struct events *events, uint64_t since)
@@ -142,41 +163,31 @@ static void test_late_readers(void **state)
 	events_free(events);
 }
 
-/* Adds n small events to a fresh ring with a reader that sleeps; returns how many it can read. */
-static unsigned kept_of(unsigned n, struct reader *r, struct events *events)
-{
-	subscribe(r, events, 0);
-	for (unsigned i = 0; i < n; i++)
-		add(events, EVENT_OOM, 0);
-	read_all(r);
-	assert_int_equal(r->n_read + r->n_missed, n);
-	assert_int_equal(r->last_seq, n);
-	return r->n_read;
-}
-
 /* The smallest events there are: as many as fit, by number or by bytes. */
-static unsigned ring_holds(void)
+static unsigned fit(unsigned events, size_t bytes)
 {
-	size_t each = sizeof(struct task_event) + 2 + strlen("web");
-	size_t by_bytes = LIMIT_RING_BYTES / each;
+	size_t by_bytes = bytes / event_ring_size(2 + strlen("web"));
 
-	return (unsigned)(by_bytes < LIMIT_RING_EVENTS ? by_bytes : LIMIT_RING_EVENTS);
+	return (unsigned)(by_bytes < events ? by_bytes : events);
 }
 
+/* Who has not read is kept everything for, up to the limit, and told what was lost beyond it. */
 static void test_bounds(void **state)
 {
-	unsigned full = ring_holds();
+	unsigned full = fit(LIMIT_RING_EVENTS, LIMIT_RING_BYTES);
 	unsigned tries[] = { full - 1, full, full + 1, 10 * full };
 
 	(void)state;
+	assert_int_equal(full, LIMIT_RING_EVENTS);
 	for (size_t i = 0; i < sizeof(tries) / sizeof(*tries); i++) {
 		struct events *events = make();
 		struct reader slow = { 0 }, late = { 0 }, later = { 0 };
-		unsigned kept = kept_of(tries[i], &slow, events);
+		unsigned kept = tries[i] < full ? tries[i] : full;
 
-		assert_int_equal(kept, tries[i] < full ? tries[i] : full);
-		/* who asks for what is kept has missed nothing; who asks for more has */
-		late.last_seq = tries[i] - kept;
+		subscribe(&slow, events, 0);
+		for (unsigned n = 0; n < tries[i]; n++)
+			add(events, EVENT_OOM, 0);
+		/* what is kept for one is there for all */
 		subscribe(&late, events, 0);
 		late.last_seq = tries[i] - kept;
 		read_all(&late);
@@ -185,8 +196,70 @@ static void test_bounds(void **state)
 		subscribe(&later, events, 1);
 		read_all(&later);
 		assert_int_equal(later.n_missed, kept < tries[i] ? tries[i] - kept - 1 : 0);
+		read_all(&slow);
+		assert_int_equal(slow.n_read, kept);
+		assert_int_equal(slow.n_missed, tries[i] - kept);
 		events_free(events);
 	}
+}
+
+/* Adds n events that nobody waits for, and looks how many of them somebody who comes late gets. */
+static void check_tail(unsigned n, unsigned tail, struct reader *present)
+{
+	struct events *events = make();
+	struct reader all = { 0 }, some = { 0 };
+	unsigned kept = n < tail ? n : tail;
+
+	if (present)
+		subscribe(present, events, 0);
+	for (unsigned i = 0; i < n; i++)
+		add(events, EVENT_OOM, 0);
+	subscribe(&all, events, 0);
+	all.last_seq = n - kept;
+	read_all(&all);
+	assert_int_equal(all.n_read, kept);
+	assert_int_equal(all.n_missed, 0);
+	subscribe(&some, events, 1);
+	read_all(&some);
+	assert_int_equal(some.n_missed, kept < n ? n - kept - 1 : 0);
+	assert_int_equal(some.last_seq, n);
+	if (present)
+		assert_int_equal(present->n_read, n);
+	events_free(events);
+}
+
+/* Of what everyone has read the newest are kept. */
+static void test_tail(void **state)
+{
+	unsigned tail = fit(RING_TAIL_EVENTS, RING_TAIL_BYTES);
+	unsigned tries[] = { tail - 1, tail, tail + 1, 10 * tail, 100 * tail };
+
+	(void)state;
+	assert_int_equal(tail, RING_TAIL_EVENTS);
+	for (size_t i = 0; i < sizeof(tries) / sizeof(*tries); i++) {
+		struct reader eager = { .reads = true };
+
+		check_tail(tries[i], tail, NULL);
+		check_tail(tries[i], tail, &eager);
+	}
+}
+
+static char *long_bundle(size_t n)
+{
+	char *bundle = malloc(n + 1);
+
+	memset(bundle, 'x', n);
+	bundle[n] = '\0';
+	return bundle;
+}
+
+static void add_long(struct events *events, const char *bundle)
+{
+	const struct event_args args = {
+		.kind = EVENT_CREATE, .container_id = "web", .bundle = bundle
+	};
+
+	assert_int_equal(events_add(events, &args), 0);
 }
 
 /* The bytes of long events count: few of them push out all the others. */
@@ -194,21 +267,119 @@ static void test_bound_by_bytes(void **state)
 {
 	struct events *events = make();
 	struct reader r = { 0 };
-	char *bundle = malloc(100001);
-	struct event_args args = { .kind = EVENT_CREATE, .container_id = "web", .bundle = bundle };
+	char *bundle = long_bundle(100000);
 
 	(void)state;
-	memset(bundle, 'x', 100000);
-	bundle[100000] = '\0';
 	for (int i = 0; i < 100; i++)
 		add(events, EVENT_OOM, 0);
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(events_add(events, &args), 0);
 	subscribe(&r, events, 50);
+	for (int i = 0; i < 3; i++)
+		add_long(events, bundle);
 	read_all(&r);
 	assert_int_equal(r.n_read, 2);
 	assert_int_equal(r.n_missed, 51);
 	free(bundle);
+	events_free(events);
+}
+
+/* The tail's too; but the newest event is there whatever its size. */
+static void test_tail_by_bytes(void **state)
+{
+	struct events *events = make();
+	struct reader r = { .reads = true }, late = { .reads = true }, after = { 0 };
+	char *bundle = long_bundle(RING_TAIL_BYTES / 10);
+
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		add_long(events, bundle);
+	subscribe(&r, events, 1);
+	read_all(&r);
+	assert_int_equal(r.n_read, 9);
+	assert_int_equal(r.n_missed, 90);
+	free(bundle);
+	bundle = long_bundle(2 * RING_TAIL_BYTES);
+	add_long(events, bundle);
+	subscribe(&late, events, 99);
+	read_all(&late);
+	assert_int_equal(late.n_read, 1);
+	assert_int_equal(late.n_missed, 1);
+	add(events, EVENT_OOM, 0);
+	subscribe(&after, events, 100);
+	read_all(&after);
+	assert_int_equal(after.n_read, 1);
+	assert_int_equal(after.n_missed, 1);
+	free(bundle);
+	events_free(events);
+}
+
+/* Readers at different places, and events that wander through all of the ring's memory many times. */
+static void test_readers_apart(void **state)
+{
+	struct events *events = make();
+	struct reader eager = { .reads = true }, lazy = { 0 }, lost = { 0 };
+	const unsigned n = 100000;
+
+	(void)state;
+	subscribe(&eager, events, 0);
+	subscribe(&lazy, events, 0);
+	subscribe(&lost, events, 0);
+	for (unsigned i = 1; i <= n; i++) {
+		add(events, i % 7 ? EVENT_EXIT : EVENT_CREATE, (pid_t)i);
+		if (i % 1000 == 0)
+			read_all(&lazy);
+	}
+	read_all(&lost);
+	assert_int_equal(eager.n_read, n);
+	assert_int_equal(lazy.n_read, n);
+	assert_int_equal(lazy.n_missed, 0);
+	assert_int_equal(lost.n_read + lost.n_missed, n);
+	assert_true(lost.n_read > 2000 && lost.n_missed > 0);
+	events_free(events);
+}
+
+static unsigned private_kb(void)
+{
+	FILE *f = fopen("/proc/self/smaps_rollup", "re");
+	char line[256];
+	unsigned kb = 0;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "Anonymous: %u kB", &kb) == 1)
+			break;
+	fclose(f);
+	assert_true(kb > 0);
+	return kb;
+}
+
+/* What a slow reader made the ring grow by is the kernel's again once it has read, or has left. */
+static void test_gives_memory_back(void **state)
+{
+	struct events *events = make();
+	struct reader reads = { 0 }, leaves = { 0 };
+	struct reader *slow[] = { &reads, &leaves };
+	unsigned before;
+
+	(void)state;
+	for (unsigned i = 0; i < 10 * RING_TAIL_EVENTS; i++)
+		add(events, EVENT_EXIT, 42);
+	before = private_kb();
+	for (size_t i = 0; i < 2; i++) {
+		subscribe(slow[i], events, events_next_seq(events) - 1);
+		for (unsigned n = 0; n < LIMIT_RING_EVENTS; n++)
+			add(events, EVENT_EXIT, 42);
+		assert_true(private_kb() > before + 200);
+		if (slow[i] == &leaves)
+			events_unsubscribe(&leaves.cursor);
+		else
+			read_all(&reads);
+		reads.reads = true;
+		assert_true(private_kb() <= before + 12);
+	}
+	/* and however many more there are, with a reader that reads */
+	for (unsigned i = 0; i < 50000; i++)
+		add(events, EVENT_EXIT, 42);
+	assert_true(private_kb() <= before + 12);
 	events_free(events);
 }
 
@@ -358,7 +529,7 @@ static void test_payloads(void **state)
 	args.kind = EVENT_EXIT;
 	args.exec_id = NULL;
 	assert_int_equal(events_add(events, &args), 0);
-	events_subscribe(events, &cursor, 0, on_wake, NULL);
+	events_subscribe(events, &cursor, 0, on_nothing, NULL);
 
 	e = events_next(events, &cursor, &missed);
 	create = containerd__events__task_create__unpack(NULL, e->n_payload, e->payload);
@@ -444,6 +615,7 @@ static void give_back(void **chain, const struct rlimit *old)
 	setrlimit(RLIMIT_AS, old);
 }
 
+/* Exits with the longest ids there may be, more of them than the ring holds. */
 static void test_exit_without_memory(void **state)
 {
 	char id[LIMIT_ID + 1], exec_id[LIMIT_ID + 1];
@@ -454,15 +626,13 @@ static void test_exit_without_memory(void **state)
 		.exit_status = UINT32_MAX,
 		.exited_at = INT64_MAX };
 	struct events *events = make();
-	struct reader r = { .reads = true };
-	struct task_event *reserved, *unused;
 	const struct task_event *e;
 	struct event_cursor cursor;
 	Containerd__Events__TaskExit *exit_;
 	struct rlimit old;
 	void **chain;
 	uint64_t missed;
-	int lost;
+	int n_failed = 0;
 
 	(void)state;
 	if (strstr(getenv("LD_PRELOAD") ? getenv("LD_PRELOAD") : "", "vgpreload")) {
@@ -472,30 +642,25 @@ static void test_exit_without_memory(void **state)
 	memset(id, 'i', LIMIT_ID);
 	memset(exec_id, 'e', LIMIT_ID);
 	id[LIMIT_ID] = exec_id[LIMIT_ID] = '\0';
-	assert_int_equal(events_reserve(&reserved), 0);
-	assert_int_equal(events_reserve(&unused), 0);
-	free(unused);
-	subscribe(&r, events, 0);
+	events_subscribe(events, &cursor, 0, on_nothing, NULL);
 	chain = take_all_memory(&old);
-	lost = events_add(events, &args);
-	events_add_reserved(events, reserved, &args);
+	for (unsigned i = 0; i < 2 * LIMIT_RING_EVENTS; i++)
+		n_failed += events_add(events, &args) != 0;
 	give_back(chain, &old);
-#ifndef __SANITIZE_ADDRESS__
-	assert_int_equal(lost, -ENOMEM);
-	assert_int_equal(r.n_missed, 1);
-	assert_int_equal(r.n_read, 1);
-#else
-	assert_int_equal(lost, 0);
-#endif
-	assert_int_equal(r.last_seq, 2);
-	events_subscribe(events, &cursor, 1, on_wake, NULL);
+	assert_int_equal(n_failed, 0);
 	e = events_next(events, &cursor, &missed);
+	assert_true(missed > LIMIT_RING_EVENTS && e->seq == missed + 1);
+	while (e->seq < 2 * LIMIT_RING_EVENTS) {
+		e = events_next(events, &cursor, &missed);
+		assert_int_equal(missed, 0);
+	}
 	exit_ = containerd__events__task_exit__unpack(NULL, e->n_payload, e->payload);
 	assert_string_equal(exit_->container_id, id);
 	assert_string_equal(exit_->id, exec_id);
 	assert_int_equal(exit_->exit_status, UINT32_MAX);
 	assert_int_equal(pbtime_get(exit_->exited_at), INT64_MAX);
 	containerd__events__task_exit__free_unpacked(exit_, NULL);
+	assert_null(events_next(events, &cursor, &missed));
 	events_free(events);
 }
 
@@ -507,6 +672,10 @@ int main(void)
 		cmocka_unit_test(test_late_readers),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_bound_by_bytes),
+		cmocka_unit_test(test_tail),
+		cmocka_unit_test(test_tail_by_bytes),
+		cmocka_unit_test(test_readers_apart),
+		cmocka_unit_test(test_gives_memory_back),
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_too_many_mounts),
 		cmocka_unit_test(test_unsubscribe_in_wake),
