@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Streams of events. Never holds more of a slow client than one frame and its place in the ring,
- * until the ring ends: then what is left is queued at once (it is less than one reply may be), so
- * that nobody has to wait for a client to read.
+ * not even when the ring has ended: a client that reads gets the rest and a proper end, frame by
+ * frame, and how long that may take is for whoever ended the ring to say.
  */
 #include "shim/event_stream.h"
 
@@ -36,7 +36,7 @@ static void stream_pump(struct event_stream *s)
 	const struct task_event *e;
 	uint64_t missed;
 
-	while (events_has_ended(events) || !ttrpc_call_is_pending(s->call)) {
+	while (!ttrpc_call_is_pending(s->call)) {
 		_cleanup_error_ struct error err = ERROR_INIT;
 
 		e = events_next(events, &s->cursor, &missed);

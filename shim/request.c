@@ -157,12 +157,6 @@ void request_create(struct shim *shim, struct ttrpc_call *call, enum wording wor
 
 /* --- small things --- */
 
-void request_end_shim(struct shim *shim)
-{
-	shim_end(shim);
-	events_end(shim->events);
-}
-
 struct container *request_container(const struct shim *shim)
 {
 	return container_status(shim->container) == PROCESS_DELETED ? NULL : shim->container;

@@ -62,9 +62,6 @@ void request_create(struct shim *shim, struct ttrpc_call *call, enum wording wor
 /* A reply without fields, for request_new(). */
 void request_reply_empty(struct request *r, const struct op_result *result);
 
-/* Ends a shim without a container in order: streams of events are finished, then it goes. */
-void request_end_shim(struct shim *shim);
-
 /* The container as clients may see it: NULL while there is none, or it is still being created. */
 struct container *request_container(const struct shim *shim);
 

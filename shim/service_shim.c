@@ -362,7 +362,7 @@ static void shim2017_exit(struct ttrpc_call *call, const ProtobufCMessage *reque
 
 	(void)request;
 	if (!shim->container)
-		request_end_shim(shim);
+		shim_end(shim);
 	else if (request_container(shim))
 		set_busy(shim->container, &err);
 	else

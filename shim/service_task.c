@@ -373,7 +373,7 @@ static void task_shutdown(struct ttrpc_call *call, const ProtobufCMessage *reque
 	(void)request;
 	/* with a container, or one that is being created: nothing, and no error (as containerd's) */
 	if (!shim->container)
-		request_end_shim(shim);
+		shim_end(shim);
 	ttrpc_call_reply(call, NULL);
 }
 

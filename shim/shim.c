@@ -10,13 +10,14 @@
  *   serving     Shutdown or Exit without a container           ending
  *   serving     SIGTERM with a container                       stopping: signal, 10 s, KILL
  *   stopping    the init's exit has been told                  ending
- *   ending      answers flushed, events forwarded and no       the loop ends
- *               runtime running, or 2 s
+ *   ending      no runtime running, or 2 s                     last: streams of events end
+ *   last        answers flushed and events forwarded, or 2 s   the loop ends
  */
 #include "shim/shim.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,8 @@
 #include "shim/service_shim.h"
 #include "shim/service_task.h"
 
-#define FLUSH_MS 2000
+#define END_MS	 2000 /* runtime calls that are under way at the end have so long */
+#define FLUSH_MS 2000 /* and then clients, to read what they are owed */
 
 static int arm(struct event *timer, uint32_t ms)
 {
@@ -44,10 +46,10 @@ static int arm(struct event *timer, uint32_t ms)
 
 /* --- the end --- */
 
-/* Once answers are flushed, events are forwarded, and no run of the runtime is under way. */
+/* Once all that is owed has been taken: answers by clients, events by containerd. */
 static void try_to_stop(struct shim *shim)
 {
-	if (shim->is_flushed && shim->n_runtime_calls == 0 && publisher_is_idle(shim->publisher))
+	if (shim->is_flushed && publisher_is_idle(shim->publisher))
 		event_base_loopbreak(shim->base);
 }
 
@@ -64,27 +66,44 @@ static void on_forwarded(void *userdata)
 	try_to_stop(userdata);
 }
 
+/* There will be no more events: each stream gets the rest of them and its end. */
+static void finish(struct shim *shim)
+{
+	events_end(shim->events);
+	arm(shim->end_timer, FLUSH_MS);
+	ttrpc_server_on_flushed(shim->server, on_flushed, shim);
+}
+
+static bool is_finishing(const struct shim *shim)
+{
+	return shim->end_is_due && events_has_ended(shim->events);
+}
+
 void shim_call_ended(struct shim *shim)
 {
 	shim->n_runtime_calls--;
-	try_to_stop(shim);
+	if (shim->end_is_due && shim->n_runtime_calls == 0 && !is_finishing(shim))
+		finish(shim);
 }
 
 static void end_dispatch(evutil_socket_t fd, short what, void *userdata)
 {
 	struct shim *shim = userdata;
+	bool is_late = shim->end_is_due; /* a runtime hangs */
 
 	(void)fd;
 	(void)what;
-	/* a client does not read its last answer, containerd is away, or a runtime hangs */
-	if (shim->end_is_due) {
+	if (is_finishing(
+		    shim)) { /* a client does not read what it is owed, or containerd is away */
 		event_base_loopbreak(shim->base);
 		return;
 	}
 	shim->end_is_due = true;
-	arm(shim->end_timer, FLUSH_MS);
 	publisher_hurry(shim->publisher, on_forwarded, shim);
-	ttrpc_server_on_flushed(shim->server, on_flushed, shim);
+	if (is_late || shim->n_runtime_calls == 0)
+		finish(shim);
+	else
+		arm(shim->end_timer, END_MS);
 }
 
 static void remove_files(struct shim *shim)
@@ -136,7 +155,12 @@ static void look_at_idleness(struct shim *shim)
 
 static void connections_changed(void *userdata)
 {
-	look_at_idleness(userdata);
+	struct shim *shim = userdata;
+
+	look_at_idleness(shim);
+	/* it may be long until somebody comes again: nothing is held for that (some 10 us) */
+	if (ttrpc_server_n_connections(shim->server) == 0)
+		malloc_trim(0);
 }
 
 /* --- rule (c) --- */

@@ -58,9 +58,10 @@ int shim_run(struct shim *shim);
 void shim_free(struct shim *shim);
 
 /*
- * Ends the shim in order: new calls are refused, answers are flushed, events
- * are forwarded (2 s at most for all of it), files are removed.
- * Only without a container; the caller answers its own call after this.
+ * Ends the shim in order: new calls are refused, files are removed, runtime calls end (2 s at most),
+ * streams of events get what is left and their proper end, and all answers are flushed and events
+ * forwarded (2 s at most for clients that do not read, or a containerd that is away). The caller
+ * answers its own call after this.
  */
 void shim_end(struct shim *shim);
 

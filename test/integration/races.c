@@ -136,10 +136,10 @@ static void on_event(
 	struct race *race = userdata;
 	struct race_event *ev = &race->events[race->n_events];
 
-	(void)code;
 	(void)err;
 	if (!e) {
 		race->line_ended = true;
+		race->line_code = code;
 		return;
 	}
 	assert_true(race->n_events < RACE_EVENTS);
@@ -573,6 +573,7 @@ static void finish(struct race *race)
 void race_await_line(struct race *race)
 {
 	AWAIT(race, race->line_ended, "the stream of events does not end");
+	assert_int_equal(race->line_code, CODE_OK);
 }
 
 /* What a shell says to it must be that. */

@@ -28,7 +28,7 @@ struct race_event {
 	unsigned order;
 };
 
-#define RACE_EVENTS 256
+#define RACE_EVENTS 1024
 
 struct race {
 	struct bed *bed;
@@ -37,6 +37,7 @@ struct race {
 	struct race_event events[RACE_EVENTS];
 	size_t n_events;
 	bool line_ended;
+	int line_code;	/* how: 0 is the proper end */
 	unsigned order; /* of what comes on the line */
 	size_t n_fds;	/* that the shim had before the first call */
 	bool unchecked; /* the container lives on after the test */
@@ -106,7 +107,7 @@ void race_await_fds(struct race *race, size_t n);
 /* Waits until no process of the shim's is left but the shim: no runtime, no helper, no zombie. */
 void race_await_no_children(struct race *race);
 
-/* Waits for the end of the events: they and all answers have come. */
+/* Waits for the end of the events, which must be the proper one: they and all answers have come. */
 void race_await_line(struct race *race);
 /*
  * Waits for the end of a shim that got SIGTERM, with a container: its ledger still tells the exit

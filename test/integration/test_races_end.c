@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include "common/clock.h"
+
 #define ALIVE	"[\"/bin/tool\",\"pause\"]"
 #define CREATED CONTAINERD__V1__TYPES__STATUS__CREATED
 #define RUNNING CONTAINERD__V1__TYPES__STATUS__RUNNING
@@ -429,6 +431,99 @@ static void test_sigterm_during_start(void **state)
 	race_await_end(race, "137");
 }
 
+/* --- subscribers of a shim that is told to end --- */
+
+/* A stream on a connection of its own, which nobody reads but ttrpc_client_next(). */
+static uint32_t begin_stream(struct ttrpc_client *client, const struct ttrpc_request *request)
+{
+	_cleanup_error_ struct error err = ERROR_INIT;
+	uint32_t stream = 0;
+
+	if (ttrpc_client_stream(client, request, &stream, &err) != 0)
+		fail_msg("%s", error_message(&err));
+	return stream;
+}
+
+static void expect_2017(struct ttrpc_client *client, uint32_t stream, int type, uint32_t status)
+{
+	_cleanup_error_ struct error err = ERROR_INIT;
+	Cleat__Shim2017__Types__Event *e;
+	ProtobufCMessage *m = NULL;
+
+	if (ttrpc_client_next(client, stream, CALL_MS, &m, &err) != 0 || !m)
+		fail_msg("no event of type %d: %s", type, m ? "" : error_message(&err));
+	e = (void *)m;
+	assert_int_equal(e->type, type);
+	assert_int_equal(e->exit_status, status);
+	bed_free(m);
+}
+
+/* Each stream tells the exit, and then its end: not that the connection broke. */
+static void test_sigterm_ends_streams(void **state)
+{
+	struct race *race = *state;
+	struct ttrpc_client *client = bed_connect(race->bed);
+	Cleat__Shim2017__EventsRequest r = CLEAT__SHIM2017__EVENTS_REQUEST__INIT;
+	const struct ttrpc_request request = {
+		.service = SHIM,
+		.method = "Events",
+		.message = &r.base,
+		.response = &cleat__shim2017__types__event__descriptor,
+	};
+	_cleanup_error_ struct error err = ERROR_INIT;
+	ProtobufCMessage *m = NULL;
+	uint32_t stream = begin_stream(client, &request);
+
+	bed_config(race->bed, "[\"/bin/tool\",\"trap\",\"TERM\",\"21\"]", false);
+	create_running(race);
+	bed_await_ready(race->bed);
+	terminate(race);
+	race_await_end(race, "21");
+	assert_int_equal(race->n_events, 3);
+	assert_string_equal(race->events[2].topic, "exit");
+	assert_int_equal(race->events[2].exit_status, 21);
+	expect_2017(client, stream, CLEAT__SHIM2017__TYPES__EVENT__EVENT_TYPE__CREATE, 0);
+	expect_2017(client, stream, CLEAT__SHIM2017__TYPES__EVENT__EVENT_TYPE__START, 0);
+	expect_2017(client, stream, CLEAT__SHIM2017__TYPES__EVENT__EVENT_TYPE__EXIT, 21);
+	assert_int_equal(ttrpc_client_next(client, stream, CALL_MS, &m, &err), 0);
+	assert_null(m);
+	ttrpc_client_free(client);
+}
+
+/* It holds the shim up for the two seconds that it may, and takes nothing from the others. */
+static void test_sigterm_with_reader_that_does_not_read(void **state)
+{
+	struct race *race = *state;
+	struct ttrpc_client *client = bed_connect(race->bed);
+	Cleat__Shim__V1__SubscribeRequest r = CLEAT__SHIM__V1__SUBSCRIBE_REQUEST__INIT;
+	const struct ttrpc_request request = {
+		.service = MONITOR,
+		.method = "Subscribe",
+		.message = &r.base,
+		.response = &cleat__shim__v1__event__descriptor,
+	};
+	char exec_id[LIMIT_ID + 1];
+	int64_t begun;
+
+	begin_stream(client, &request);
+	create_running(race);
+	/* more than its socket takes */
+	for (int i = 0; i < 700; i++) {
+		snprintf(exec_id, sizeof(exec_id), "%076d", i);
+		bed_exec(race->bed, exec_id, ALIVE, false);
+	}
+	terminate(race);
+	race_await_event(race, "exit", "");
+	begun = clock_monotonic_ms();
+	race_await_line(race);
+	assert_in_range(clock_monotonic_ms() - begun, 0, 1500);
+	bed_await_end(race->bed);
+	assert_in_range(clock_monotonic_ms() - begun, 1500, 6000);
+	assert_int_equal(race_count_events(race, "exit", ""), 1);
+	race_await_end(race, "0");
+	ttrpc_client_free(client);
+}
+
 #define FAKE(test) cmocka_unit_test_setup_teardown(test, race_setup_fake, race_teardown)
 #define RUNC(test) cmocka_unit_test_setup_teardown(test, race_setup_runc, race_teardown)
 
@@ -459,6 +554,8 @@ int main(void)
 		FAKE(test_sigterm_during_create),
 		FAKE(test_sigterm_during_create_that_fails),
 		FAKE(test_sigterm_during_start),
+		RUNC(test_sigterm_ends_streams),
+		FAKE(test_sigterm_with_reader_that_does_not_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
