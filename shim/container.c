@@ -14,6 +14,18 @@
 #include "shim/container_life.h"
 #include "shim/shim.h"
 
+/*
+ * The file is written whole, some 6 us for each exec in it: with thousands of them a change would
+ * cost tens of milliseconds. Beyond SAVE_AT_ONCE most changes of execs are therefore written together.
+ */
+#define SAVE_AT_ONCE  64u /* processes */
+#define SAVE_DELAY_MS 250
+
+static bool save_is_owed(const struct container *c)
+{
+	return c->save_timer && evtimer_pending(c->save_timer, NULL);
+}
+
 struct container *container_new(struct shim *shim)
 {
 	struct container *c = calloc(1, sizeof(*c));
@@ -36,6 +48,8 @@ void container_free(struct container *c)
 	if (!c)
 		return;
 	shim = c->shim;
+	if (save_is_owed(c))
+		container_save(c);
 	shim->container = NULL;
 	operations_cancel(c, NULL);
 	while (!list_is_empty(&c->processes)) {
@@ -49,6 +63,8 @@ void container_free(struct container *c)
 	process_free(c->init);
 	if (c->drain_timer)
 		event_free(c->drain_timer);
+	if (c->save_timer)
+		event_free(c->save_timer);
 	cgroup_close(&c->cgroup);
 	mount_specs_free(c->rootfs, c->n_rootfs);
 	free(c->rootfs_mounted);
@@ -119,7 +135,7 @@ void container_drop_exec(struct container *c, struct process *p)
 	reaper_unwatch(&p->child);
 	process_free(p);
 	c->n_processes--;
-	container_save(c);
+	container_save_exec(c);
 	/* the last one's end is answered by now: what execs had lies in holes between what stays */
 	if (c->n_processes == 1)
 		malloc_trim(0);
@@ -170,6 +186,8 @@ void container_save(struct container *c)
 		.execs = execs,
 	};
 
+	if (c->save_timer)
+		event_del(c->save_timer);
 	if (c->shim->dir.fd < 0)
 		return;
 	if (!execs)
@@ -179,4 +197,29 @@ void container_save(struct container *c)
 	if (!execs || container_record_write(&c->shim->dir, &r, &err) != 0)
 		log_error("the container's state could not be written", F_STR("id", c->id),
 			F_STR("error", error_message(&err)));
+}
+
+static void save_dispatch(evutil_socket_t fd, short what, void *userdata)
+{
+	(void)fd;
+	(void)what;
+	container_save(userdata);
+}
+
+/* 0 or -1. */
+static int save_later(struct container *c)
+{
+	const struct timeval tv = { 0, SAVE_DELAY_MS * 1000 };
+
+	if (!c->save_timer)
+		c->save_timer = evtimer_new(c->shim->base, save_dispatch, c);
+	if (!c->save_timer || save_is_owed(c))
+		return c->save_timer ? 0 : -1;
+	return evtimer_add(c->save_timer, &tv);
+}
+
+void container_save_exec(struct container *c)
+{
+	if (c->n_processes <= SAVE_AT_ONCE || save_later(c) < 0)
+		container_save(c);
 }

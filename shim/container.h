@@ -51,6 +51,7 @@ struct container {
 	bool draining;		    /* the init is gone; what is left is waited for, or killed */
 	bool drain_is_over;
 	struct event *drain_timer; /* libevent's */
+	struct event *save_timer;  /* libevent's; pending while state.json is behind */
 };
 
 /* What an operation leaves behind for its caller. Valid during the callback only. */

@@ -20,6 +20,14 @@ struct event_base *container_base(const struct container *c);
 
 /* Writes state.json; a failure is logged, for the container goes on. */
 void container_save(struct container *c);
+/*
+ * The same after an exec was added, has ended or was deleted: where there are many, the file is
+ * written up to 250 ms later, with all that has changed until then, and before the shim ends in
+ * order. Not after one was started: who reads the file after the shim was killed ends the processes
+ * that are in it, so none may be missing. One that is gone by then does no harm: its start time is
+ * compared, and its exit is in the ledger.
+ */
+void container_save_exec(struct container *c);
 
 /* Forgets a deleted exec. */
 void container_drop_exec(struct container *c, struct process *p);

@@ -193,7 +193,10 @@ void container_announce(struct container *c)
 	}
 	if (!told)
 		return;
-	container_save(c);
+	if (init->announced)
+		container_save(c);
+	else
+		container_save_exec(c);
 	shim_container_changed(c->shim);
 	operations_advance(c);
 }

@@ -283,7 +283,7 @@ int container_exec(struct container *c, const struct exec_params *params, struct
 	}
 	list_append(&c->processes, &p->processes_link);
 	c->n_processes++;
-	container_save(c);
+	container_save_exec(c);
 	if (!p->named_by_pid)
 		process_publish(p, EVENT_EXEC_ADDED);
 	*ret = p;

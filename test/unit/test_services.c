@@ -411,6 +411,57 @@ static void test_wording(void **state)
 	}
 }
 
+/* How many execs the file of the state tells. */
+static size_t n_saved(const struct fixture *f)
+{
+	_cleanup_(container_record_deinit) struct container_record r = { 0 };
+	_cleanup_error_ struct error err = ERROR_INIT;
+
+	if (container_record_read(&f->shim->dir, &r, &err) != 0)
+		fail_msg("%s", error_message(&err));
+	return r.n_execs;
+}
+
+static void add_execs(struct container *c, size_t n)
+{
+	_cleanup_error_ struct error err = ERROR_INIT;
+	struct process *p;
+	char exec_id[32];
+
+	while (c->n_processes < n + 1) {
+		struct exec_params params = { .exec_id = exec_id,
+			.spec = "{\"args\":[\"x\"],\"cwd\":\"/\"}" };
+
+		params.n_spec = strlen(params.spec);
+		snprintf(exec_id, sizeof(exec_id), "e%zu", c->n_processes);
+		if (container_exec(c, &params, &p, &err) != 0)
+			fail_msg("%s", error_message(&err));
+	}
+}
+
+/* Of few execs each change is written at once; of many it is written soon, and not each by itself. */
+static void test_state_of_many_execs(void **state)
+{
+	struct fixture *f = *state;
+	struct container *c = add_container(f)->container;
+
+	add_execs(c, 63);
+	assert_int_equal(n_saved(f), 63);
+	add_execs(c, 500);
+	assert_int_equal(n_saved(f), 63);
+	event_base_loop(f->shim->base, EVLOOP_ONCE); /* nothing else happens there */
+	assert_int_equal(n_saved(f), 500);
+	/* what is said about the init is written at once, and all the rest with it */
+	add_execs(c, 501);
+	assert_int_equal(n_saved(f), 500);
+	container_save(c);
+	assert_int_equal(n_saved(f), 501);
+	/* and nothing is owed when the shim ends in order */
+	add_execs(c, 502);
+	container_free(c);
+	assert_int_equal(n_saved(f), 502);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -427,6 +478,7 @@ int main(void)
 		TEST(test_wait_for_deleted),
 		TEST(test_process_limit),
 		TEST(test_wording),
+		TEST(test_state_of_many_execs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
