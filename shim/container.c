@@ -12,6 +12,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "shim/container_life.h"
+#include "shim/leftover.h"
 #include "shim/shim.h"
 
 /*
@@ -36,6 +37,7 @@ struct container *container_new(struct shim *shim)
 	c->cgroup = CGROUP_INIT;
 	list_init(&c->processes);
 	list_init(&c->operations);
+	list_init(&c->leftovers);
 	shim->container = c;
 	shim->had_container = true;
 	return c;
@@ -52,6 +54,7 @@ void container_free(struct container *c)
 		container_save(c);
 	shim->container = NULL;
 	operations_cancel(c, NULL);
+	leftovers_forget(c);
 	while (!list_is_empty(&c->processes)) {
 		struct process *p = list_first(&c->processes, struct process, processes_link);
 

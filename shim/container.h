@@ -41,6 +41,8 @@ struct container {
 	bool made_running; /* Create started it, too */
 	bool pids_private;
 	int stop_signal;	   /* for an orderly end */
+	uint64_t n_launches;	   /* begun until now: each has its number */
+	struct list leftovers;	   /* what failed launches may have left (leftover.h) */
 	struct list operations;	   /* waiting and running, in the order of arrival */
 	struct mount_spec *rootfs; /* what Create asked to have mounted */
 	size_t n_rootfs;

@@ -11,6 +11,8 @@
  *   pid                        dead already                    its exit was kept by the reaper
  *                              of another, or never was ours   refused; nothing is signalled
  *   console                    never comes                     refused after 10 s, process killed
+ *   failure of any kind        an exec's process is there,     ended once it is nobody else's
+ *                              though not known                (leftover.c)
  *
  * Subtle: the runtime has exited before its pid file is read, so a container that lives is our
  * own child by then (subreaper), and one that died has been seen by our reaper.
@@ -31,12 +33,15 @@
 #include "common/ids.h"
 #include "common/json.h"
 #include "common/limits.h"
+#include "shim/leftover.h"
 #include "shim/runtime_call.h"
 #include "shim/shim.h"
 
 struct launch {
 	enum runtime_verb verb;
 	launch_done done;
+	uint64_t number;		  /* of the container's launches */
+	uint64_t began;			  /* in ticks, as start times */
 	char pid_name[32], spec_name[32]; /* in the state folder */
 	char *pid_path, *spec_path;
 	bool called;	   /* the runtime has done its part */
@@ -60,6 +65,21 @@ static void launch_free(struct operation *op)
 	free(l->spec_path);
 	free(l);
 	reaper_release(shim->reaper);
+}
+
+/* The number of the oldest launch under way, UINT64_MAX for none. */
+static uint64_t oldest_launch(const struct container *c)
+{
+	uint64_t oldest = UINT64_MAX;
+	struct list *pos;
+
+	list_for_each (pos, &c->operations) {
+		const struct launch *l = list_entry(pos, struct operation, operations_link)->launch;
+
+		if (l && l->number < oldest)
+			oldest = l->number;
+	}
+	return oldest;
 }
 
 static void give_back(struct process *p)
@@ -87,7 +107,10 @@ static void launch_failed(struct operation *op)
 	p->exited = false;
 	p->status = p->is_init ? PROCESS_CREATING : PROCESS_CREATED;
 	give_back(p);
+	if (op->launch->verb == RUNTIME_EXEC)
+		leftovers_find(op->container, op->container->n_launches, op->launch->began);
 	launch_free(op);
+	leftovers_end(op->container, oldest_launch(op->container));
 	done(op, false);
 }
 
@@ -98,6 +121,7 @@ static void launch_succeeded(struct operation *op)
 	if (op->timer)
 		event_del(op->timer);
 	launch_free(op);
+	leftovers_end(op->container, oldest_launch(op->container));
 	done(op, true);
 }
 
@@ -421,6 +445,8 @@ void launch_begin(struct operation *op, enum runtime_verb verb, launch_done done
 	}
 	l->verb = verb;
 	l->done = done;
+	l->number = op->container->n_launches++;
+	l->began = leftovers_clock();
 	op->launch = l;
 	reaper_keep(op->container->shim->reaper);
 	if (prepare(op, &op->error) != 0 || run(op, &op->error) != 0)

@@ -180,26 +180,12 @@ void reaper_dispatch(struct reaper *r)
 	}
 }
 
-/* 1 if pid is a stray that was killed, else 0. Only a child can be meant: nobody else reaps ours. */
-static int kill_stray(const struct reaper *r, pid_t pid)
-{
-	_cleanup_(pidref_close) struct pidref ref = PIDREF_INIT;
-	struct proc_stat stat;
-
-	if (reaper_is_watched(r, pid) || pidref_open(pid, &ref) < 0)
-		return 0;
-	if (proc_stat_read(pid, &stat) < 0 || stat.ppid != getpid())
-		return 0;
-	pidref_signal(&ref, SIGKILL);
-	return 1;
-}
-
 /* All of /proc, for the list of children in /proc/self/task is an option of the kernel's build. */
-int reaper_kill_strays(struct reaper *r)
+int reaper_each_stray(const struct reaper *r,
+	void (*each)(pid_t pid, const struct proc_stat *stat, void *userdata), void *userdata)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
-	int n = 0;
 
 	if (!proc)
 		return -errno;
@@ -207,11 +193,31 @@ int reaper_kill_strays(struct reaper *r)
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 		struct proc_stat stat;
 
-		if (pid > 0 && proc_stat_read(pid, &stat) == 0 && stat.ppid == getpid())
-			n += kill_stray(r, pid);
+		if (pid > 0 && proc_stat_read(pid, &stat) == 0 && stat.ppid == getpid() &&
+			!reaper_is_watched(r, pid))
+			each(pid, &stat, userdata);
 	}
 	closedir(proc);
-	return n;
+	return 0;
+}
+
+/* Only a child can be meant by the number: nobody else reaps ours. */
+static void kill_stray(pid_t pid, const struct proc_stat *stat, void *userdata)
+{
+	_cleanup_(pidref_close) struct pidref ref = PIDREF_INIT;
+	int *n = userdata;
+
+	if (pidref_open_same(pid, stat->start_time, &ref) < 0)
+		return;
+	pidref_signal(&ref, SIGKILL);
+	++*n;
+}
+
+int reaper_kill_strays(struct reaper *r)
+{
+	int n = 0, error = reaper_each_stray(r, kill_stray, &n);
+
+	return error < 0 ? error : n;
 }
 
 uint32_t reaper_n_strays(const struct reaper *r)

@@ -58,5 +58,9 @@ void reaper_dispatch(struct reaper *r);
  * Returns how many there are (they are reaped later), or -errno.
  */
 int reaper_kill_strays(struct reaper *r);
+/* Calls each for every child that nobody watches, zombies too. 0 or -errno. */
+struct proc_stat;
+int reaper_each_stray(const struct reaper *r,
+	void (*each)(pid_t pid, const struct proc_stat *stat, void *userdata), void *userdata);
 /* Children reaped that had no owner. */
 uint32_t reaper_n_strays(const struct reaper *r);
