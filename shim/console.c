@@ -167,8 +167,11 @@ static void listener_dispatch(evutil_socket_t fd, short what, void *userdata)
 	} else {
 		r = console_watch(c, TAKE_FD(connection), connection_dispatch);
 	}
-	if (r == 0)
+	if (r == 0) {
+		/* it may be there already, and crun's exec has the size only from us: every turn counts */
+		connection_dispatch(c->fd, EV_READ, c);
 		return;
+	}
 	console_close(c);
 	c->on_master(-1, r, c->userdata);
 }
