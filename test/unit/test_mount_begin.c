@@ -3,6 +3,7 @@
  * Mounting from the loop: children are spawned, watched and judged. This program is its own
  * child, as the shim is. A rootfs named "hang" makes the child mount and then wait for ever, one
  * named "crash" makes it mount and end without a word. Needs root.
+ * deadline: 90
  */
 #include "shim/mount.h"
 
@@ -28,7 +29,9 @@
 
 #include "common/buf.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/fd.h"
+#include "common/limits.h"
 #include "shim/mount_spec.h"
 #include "shim/mount_table.h"
 #include "shim/mount_verb.h"
@@ -294,6 +297,22 @@ static void test_killed_is_undone(void **state)
 	assert_int_equal(mounts_at(AREA "/hang"), 0);
 }
 
+/* A child that is stopped, as one whose disk does not answer, is given up at its deadline. */
+static void test_deadline(void **state)
+{
+	struct fixture *f = *state;
+	struct timeval tv = { MOUNT_DEADLINE_MS / 1000 + 15, 0 };
+	int64_t begun = clock_monotonic_ms();
+
+	event_add(f->patience, &tv);
+	mount_one(f, AREA "/slow");
+	assert_int_equal(kill(only_child(), SIGSTOP), 0);
+	assert_done(f, CODE_DEADLINE_EXCEEDED, "mount on " AREA "/slow: no answer in 30 s");
+	assert_in_range(
+		clock_monotonic_ms() - begun, MOUNT_DEADLINE_MS, MOUNT_DEADLINE_MS + MOUNT_KILL_MS);
+	assert_int_equal(mounts_at(AREA "/slow"), 0);
+}
+
 static int child(int argc, char **argv)
 {
 	const char *name = strrchr(argv[1], '/');
@@ -325,6 +344,7 @@ int main(int argc, char **argv)
 		test(test_folder_goes),
 		test(test_folder_stays),
 		test(test_killed_is_undone),
+		test(test_deadline),
 	};
 
 	if (argc == 3 || argc == 4)
