@@ -17,7 +17,7 @@
 #include "events.pb-c.h"
 #include "google/protobuf/empty.pb-c.h"
 #include "test/conformance/launch.h"
-#include "ttrpc_events.pb-c.h"
+#include "events_forward.pb-c.h"
 
 #define SERVICE "containerd.services.events.ttrpc.v1.Events"
 
