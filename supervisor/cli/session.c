@@ -51,6 +51,10 @@ static void on_timer(evutil_socket_t fd, short what, void *userdata)
 	if (s->phase == SESSION_ENDING) {
 		s->output_ended = true;
 		session_step(s);
+	} else if (s->phase == SESSION_RUNNING && s->leave_status < 0) {
+		/* it was told to go before it was ours, and stays */
+		s->started = false;
+		session_begin_undoing(s);
 	} else {
 		session_done(s);
 	}
@@ -76,6 +80,11 @@ void session_leave_soon(struct session *s, int status, int ms)
 {
 	s->leave_status = status;
 	set_timer(s, ms);
+}
+
+void session_await_heed(struct session *s)
+{
+	set_timer(s, STOP_GRACE_MS);
 }
 
 /* --- phases --- */

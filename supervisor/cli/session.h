@@ -7,7 +7,7 @@
  *
  *   ADDING --answer--> STARTING --answer--> RUNNING --exit--> ENDING --all answered--> DONE
  *     | |                 | failed             ^                ^
- *     | | a Create that starts it, too         |                |
+ *     | | a Create that starts it, too         | does not heed an interruption: UNDOING
  *     | +--------------------------------------+                |
  *     | interrupted         v                                   |
  *     +----------------> UNDOING --init killed------------------+

@@ -205,13 +205,17 @@ static void on_started(
 	session_step(s);
 }
 
-/* Create has started it. */
+/* Create has started it: what came meanwhile, also what was to interrupt that, is for it to heed. */
 static void begin_running(struct session *s)
 {
 	s->started = true;
 	s->phase = SESSION_RUNNING;
 	session_send_wait(s);
 	session_kill_pending(s);
+	if (s->interrupted) {
+		session_kill(s, s->interrupted);
+		session_await_heed(s);
+	}
 }
 
 static void send_start(struct session *s)
@@ -262,11 +266,12 @@ static void on_added(
 	}
 	if (prepare_start(s, message, &failed) != 0)
 		session_fail(s, &failed);
+	if (failed.code == CODE_OK && s->runs) {
+		begin_running(s);
+		return;
+	}
 	if (failed.code == CODE_OK && !s->interrupted) {
-		if (s->runs)
-			begin_running(s);
-		else
-			send_start(s);
+		send_start(s);
 		return;
 	}
 	session_begin_undoing(s);

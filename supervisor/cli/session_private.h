@@ -19,6 +19,8 @@ void session_begin_undoing(struct session *s);
 int session_begin_relays(struct session *s);
 /* The shim is gone: takes the exit from the ledger, if it is there. */
 void session_read_ledger(struct session *s);
+/* It was interrupted and runs all the same: undone if it does not end soon. */
+void session_await_heed(struct session *s);
 void session_done(struct session *s);
 /* Ends everything now, with this status. */
 void session_leave(struct session *s, int status);

@@ -91,12 +91,10 @@ static void on_early(struct session *s, int sig)
 		session_leave(s, STATUS_SIGNAL + sig);
 		return;
 	}
-	if (is_end(sig) && s->phase == SESSION_ADDING)
-		s->interrupted = sig;
-	else
-		s->pending |= 1ull << (sig - 1);
 	if (is_end(sig))
 		s->interrupted = sig;
+	if (!is_end(sig) || s->phase != SESSION_ADDING)
+		s->pending |= 1ull << (sig - 1);
 }
 
 static void on_running(struct session *s, int sig)

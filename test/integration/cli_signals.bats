@@ -83,21 +83,44 @@ is_in_state() { # PID STATE
 	done
 }
 
-@test "interrupted while it is created: nothing is left" {
-	make_bundle "$BUNDLE"
+# A runtime that is slow: it begins when there is a file "go", and ends when there is "end".
+make_slow_runtime() {
 	mkdir "$T/bin"
 	cat >"$T/bin/runc" <<-END
 		#!/bin/bash
-		[[ " \$* " != *" run "* ]] || { touch "$T/creating"; while [[ ! -e "$T/go" ]]; do sleep 0.02; done; }
-		exec $(command -v runc) "\$@"
+		[[ " \$* " == *" run "* ]] || exec $(command -v runc) "\$@"
+		touch "$T/creating"
+		while [[ ! -e "$T/go" ]]; do sleep 0.02; done
+		$(command -v runc) "\$@" || exit
+		touch "$T/runs"
+		while [[ ! -e "$T/end" ]]; do sleep 0.02; done
 	END
 	chmod 755 "$T/bin/runc"
+}
+
+@test "interrupted while it is created: nothing is left" {
+	make_bundle "$BUNDLE"
+	make_slow_runtime
 	background run "$CLEAT" --root "$ROOT" --runtime "$T/bin/runc" run --bundle "$BUNDLE" "$ID"
 	wait_for 10 test -e "$T/creating"
 	kill -INT "${PID[run]}"
-	touch "$T/go"
+	touch "$T/go" "$T/end"
 	finish run
 	assert_status 130
+	assert nothing_left
+}
+
+@test "interrupted when it runs and nobody knows yet: it gets the signal" {
+	make_bundle "$BUNDLE" '.process.args = ["/bin/sh", "-c", "tool trap 15 9"]'
+	make_slow_runtime
+	touch "$T/go"
+	background run "$CLEAT" --root "$ROOT" --runtime "$T/bin/runc" run --rm --bundle "$BUNDLE" "$ID"
+	wait_for 10 test -e "$T/runs"
+	wait_for 10 says_ready run
+	kill -TERM "${PID[run]}"
+	touch "$T/end"
+	finish run
+	assert_status 9
 	assert nothing_left
 }
 
