@@ -19,7 +19,6 @@
 #include "common/fd.h"
 #include "common/file.h"
 #include "common/run.h"
-#include "monitor.pb-c.h"
 #include "test/conformance/ask.h"
 #include "test/conformance/launch.h"
 #include "test/conformance/sink.h"
@@ -106,35 +105,6 @@ static void make_log(struct box *box)
 
 /* --- the shim --- */
 
-static void on_event(
-	int code, const ProtobufCMessage *message, const struct error *err, void *userdata)
-{
-	const Cleat__Shim__V1__Event *e = (const void *)message;
-	struct box *box = userdata;
-
-	(void)code;
-	(void)err;
-	if (e && e->missed)
-		die("%llu events missed", (unsigned long long)e->missed);
-	if (e)
-		sink_take(box->conform->sink, e->namespace_, e->topic, e->event, e->time != NULL);
-}
-
-/* Our shim's events, as long as it is not told where to forward them. */
-static void subscribe(struct box *box)
-{
-	Cleat__Shim__V1__SubscribeRequest r = CLEAT__SHIM__V1__SUBSCRIBE_REQUEST__INIT;
-	const struct ttrpc_request request = {
-		.service = "cleat.shim.v1.Monitor",
-		.method = "Subscribe",
-		.message = &r.base,
-		.response = &cleat__shim__v1__event__descriptor,
-	};
-
-	if (ttrpc_client_begin(box->client, &request, 1, on_event, box, NULL, NULL) != 0)
-		die("the events of %s cannot be followed", box->id);
-}
-
 static void connect_to(struct box *box)
 {
 	_cleanup_answer_ struct answer a = { 0 };
@@ -147,8 +117,6 @@ static void connect_to(struct box *box)
 	if (pidref_open((pid_t)((Containerd__Task__V2__ConnectResponse *)a.message)->shim_pid,
 		    &box->shim) < 0)
 		die("the shim of %s is gone", box->id);
-	if (!box->conform->reference)
-		subscribe(box);
 }
 
 struct box *box_new(struct conform *conform, bool terminal, const char *command)

@@ -72,7 +72,6 @@ static bool start_reference(
 	const char *const argv[] = { REFERENCE, "-namespace", CONFORM_NS, "-id", id, "-address",
 		address, "-publish-binary", "/bin/true", "start", NULL };
 
-	setenv("TTRPC_ADDRESS", sink_address(conform->sink), 1);
 	return run_start((char *const *)argv, bundle, out);
 }
 
@@ -90,8 +89,11 @@ char *launch(const struct conform *conform, const char *id, const char *bundle)
 {
 	_cleanup_buf_ struct buf out = BUF_INIT;
 	_cleanup_free_ char *line = NULL;
-	bool ok = conform->reference ? start_reference(conform, id, bundle, &out)
-				     : start_ours(conform, id, bundle, &out);
+	bool ok;
+
+	setenv("TTRPC_ADDRESS", sink_address(conform->sink), 1);
+	ok = conform->reference ? start_reference(conform, id, bundle, &out)
+				: start_ours(conform, id, bundle, &out);
 
 	line = format("%.*s", (int)out.len, out.len ? (const char *)buf_head(&out) : "");
 	line[strcspn(line, "\n")] = '\0';

@@ -120,7 +120,7 @@ static void describe(FILE *f, const struct sink *sink, const struct kind *kind,
 	protobuf_c_message_free_unpacked(m, NULL);
 }
 
-void sink_take(struct sink *sink, const char *ns, const char *topic,
+static void take(struct sink *sink, const char *ns, const char *topic,
 	const Google__Protobuf__Any *event, bool has_time)
 {
 	const struct kind *kind = NULL;
@@ -155,7 +155,7 @@ static void forward(struct ttrpc_call *call, const ProtobufCMessage *request, vo
 	const Containerd__Services__Events__Ttrpc__V1__Envelope *e = r->envelope;
 
 	if (e)
-		sink_take(userdata, e->namespace_, e->topic, e->event, e->timestamp != NULL);
+		take(userdata, e->namespace_, e->topic, e->event, e->timestamp != NULL);
 	ttrpc_call_reply(call, NULL);
 }
 

@@ -2,15 +2,11 @@
 #pragma once
 
 /*
- * Events of a shim, as words. They come in one of two ways: forwarded to a ttrpc server of ours,
- * as to containerd, or told by our shim's Monitor. What a message has wrong is part of its word,
- * after a '!'.
+ * Events of a shim, as words: forwarded to a ttrpc server of ours, as to containerd. What a message
+ * has wrong is part of its word, after a '!'.
  */
 
-#include <stdbool.h>
 #include <stddef.h>
-
-#include "google/protobuf/any.pb-c.h"
 
 #include "test/conformance/conform.h"
 
@@ -30,8 +26,5 @@ const char *sink_address(const struct sink *sink);
 
 /* Forgets what came, and begins with another subject, whose strings stay the caller's. */
 void sink_begin(struct sink *sink, const struct sink_subject *subject);
-/* One event that came in another way. */
-void sink_take(struct sink *sink, const char *ns, const char *topic,
-	const Google__Protobuf__Any *event, bool has_time);
 size_t sink_count(const struct sink *sink);
 const char *sink_word(const struct sink *sink, size_t i);
