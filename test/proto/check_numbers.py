@@ -42,7 +42,15 @@ ORIGINALS = [
     "runtime/v2/runc/options/oci.proto",
     "runtime/v2/task/shim.proto",
 ]
-TABLES = ["google_protobuf.txt", "runc_options.txt", "shim2017.txt", "task_v3.txt", "ttrpc.txt"]
+TABLES = [
+    "google_protobuf.txt",
+    "metrics_v1.txt",
+    "metrics_v2.txt",
+    "runc_options.txt",
+    "shim2017.txt",
+    "task_v3.txt",
+    "ttrpc.txt",
+]
 OWN = "cleat.shim.v1."
 
 
