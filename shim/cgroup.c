@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -24,22 +25,14 @@
 #define LIMIT_PROCS_FILE (64u << 20) /* pid_max is 4 Mi, a line is 8 bytes at most */
 #define KILL_BATCH	 256u	     /* pidfds open at once */
 
-int cgroup_open(pid_t pid, struct cgroup *ret)
+static int open_places(
+	const struct cgroup_places *theirs, const struct cgroup_places *own, struct cgroup *ret)
 {
-	_cleanup_cgroup_places_ struct cgroup_places own = CGROUP_PLACES_INIT;
-	_cleanup_cgroup_places_ struct cgroup_places theirs = CGROUP_PLACES_INIT;
+	const struct cgroup_place *place = cgroup_places_choose(theirs, own);
 	_cleanup_free_ char *folder = NULL;
-	const struct cgroup_place *place;
-	int r, fd;
+	int fd;
 
-	r = cgroup_places_read(0, &own);
-	if (r < 0)
-		return r;
-	r = cgroup_places_read(pid, &theirs);
-	if (r < 0)
-		return r;
 	*ret = CGROUP_INIT;
-	place = cgroup_places_choose(&theirs, &own);
 	if (!place)
 		return 0;
 	folder = cgroup_place_folder(place, place->path);
@@ -50,12 +43,53 @@ int cgroup_open(pid_t pid, struct cgroup *ret)
 		return errno == ENOENT ? 0 : error_trace(-errno);
 	ret->fd = fd;
 	ret->path = TAKE_PTR(folder);
+	cgroup_folders_open(theirs, own, &ret->folders);
 	return 0;
+}
+
+int cgroup_open(pid_t pid, struct cgroup *ret)
+{
+	_cleanup_cgroup_places_ struct cgroup_places own = CGROUP_PLACES_INIT;
+	_cleanup_cgroup_places_ struct cgroup_places theirs = CGROUP_PLACES_INIT;
+	int r = cgroup_places_read(0, &own);
+
+	if (r == 0)
+		r = cgroup_places_read(pid, &theirs);
+	return r < 0 ? r : open_places(&theirs, &own, ret);
+}
+
+int cgroup_open_made(const struct argv *made, struct cgroup *ret)
+{
+	_cleanup_cgroup_places_ struct cgroup_places own = CGROUP_PLACES_INIT;
+	_cleanup_cgroup_places_ struct cgroup_places theirs = CGROUP_PLACES_INIT;
+	int r = cgroup_places_read(0, &own);
+
+	if (r == 0)
+		r = cgroup_places_made(&own, made, &theirs);
+	return r < 0 ? r : open_places(&theirs, &own, ret);
+}
+
+bool cgroup_has_made_memory(const struct cgroup *g, const struct argv *made)
+{
+	int memory = g->folders.v1[CGROUP_MEMORY];
+	char link[FD_PATH_MAX], path[PATH_MAX];
+	ssize_t n;
+
+	fd_path(memory >= 0 ? memory : g->folders.v2, link);
+	n = readlink(link, path, sizeof(path) - 1);
+	if (n < 0)
+		return false;
+	path[n] = '\0';
+	for (size_t i = 0; i < made->n; i++)
+		if (strcmp(made->v[i], path) == 0)
+			return true;
+	return false;
 }
 
 void cgroup_close(struct cgroup *g)
 {
 	fd_close(&g->fd);
+	cgroup_folders_close(&g->folders);
 	free(g->path);
 	g->path = NULL;
 }

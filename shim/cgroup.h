@@ -12,17 +12,23 @@
 
 #include "common/argv.h"
 #include "common/error.h"
+#include "shim/cgroup_folders.h"
 
 struct cgroup {
 	int fd;	    /* the folder whose cgroup.procs lists the container; -1: none */
 	char *path; /* for messages */
+	struct cgroup_folders folders; /* where its figures are */
 };
 
-#define CGROUP_INIT ((struct cgroup){ -1, NULL })
+#define CGROUP_INIT ((struct cgroup){ -1, NULL, CGROUP_FOLDERS_INIT })
 
 /* Finds the cgroup of a living pid. 0 (also where it has none of its own: fd is -1) or -errno. */
 int cgroup_open(pid_t pid, struct cgroup *ret);
+/* The same of one that has ended, by the folders that were made for it and are still there. */
+int cgroup_open_made(const struct argv *made, struct cgroup *ret);
 void cgroup_close(struct cgroup *g);
+/* Whether the group that limits memory is among folders. */
+bool cgroup_has_made_memory(const struct cgroup *g, const struct argv *made);
 
 /*
  * Every process in it and in the groups nested in it. *ret: the caller frees. A group that is gone

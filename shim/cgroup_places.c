@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/buf.h"
 #include "common/cleanup.h"
@@ -263,6 +264,30 @@ static const struct cgroup_place *same_hierarchy(
 	return NULL;
 }
 
+/* Whether a place of theirs can be reached, and is theirs alone. */
+static bool is_their_own(const struct cgroup_place *place, const struct cgroup_places *own)
+{
+	const struct cgroup_place *ours = same_hierarchy(own, place);
+	_cleanup_free_ char *folder = cgroup_place_folder(place, place->path);
+
+	return folder && ours && !path_is_within(ours->path, place->path);
+}
+
+const struct cgroup_place *cgroup_places_find(
+	const struct cgroup_places *theirs, const struct cgroup_places *own, const char *controller)
+{
+	for (size_t i = 0; i < theirs->n; i++) {
+		const struct cgroup_place *place = &theirs->v[i];
+		bool found = *controller
+				     ? list_has(place->controllers, controller, strlen(controller))
+				     : cgroup_place_is_v2(place);
+
+		if (found)
+			return is_their_own(place, own) ? place : NULL;
+	}
+	return NULL;
+}
+
 const struct cgroup_place *cgroup_places_choose(
 	const struct cgroup_places *theirs, const struct cgroup_places *own)
 {
@@ -270,10 +295,8 @@ const struct cgroup_place *cgroup_places_choose(
 
 	for (size_t i = 0; i < theirs->n; i++) {
 		const struct cgroup_place *place = &theirs->v[i];
-		const struct cgroup_place *ours = same_hierarchy(own, place);
-		_cleanup_free_ char *folder = cgroup_place_folder(place, place->path);
 
-		if (!folder || !ours || path_is_within(ours->path, place->path))
+		if (!is_their_own(place, own))
 			continue;
 		if (!best || rank(place) < rank(best))
 			best = place;
@@ -362,5 +385,48 @@ int cgroup_places_wanted(
 		if (r < 0)
 			return r;
 	}
+	return 0;
+}
+
+/* The group's path in the hierarchy of the last of folders in it that is there; own's if none is. */
+static char *made_path(const struct cgroup_place *place, const struct argv *folders)
+{
+	size_t n = place->mount ? strlen(place->mount) : 0;
+	char *path;
+
+	for (size_t i = place->mount ? folders->n : 0; i > 0; i--) {
+		const char *folder = folders->v[i - 1];
+		const char *root = strcmp(place->mount_root, "/") == 0 ? "" : place->mount_root;
+
+		if (!path_is_within(folder, place->mount) || access(folder, F_OK) < 0)
+			continue;
+		return asprintf(&path, "%s%s", root, folder + n) < 0 ? NULL : path;
+	}
+	return strdup(place->path);
+}
+
+int cgroup_places_made(
+	const struct cgroup_places *own, const struct argv *folders, struct cgroup_places *ret)
+{
+	struct cgroup_places places = { calloc(own->n + 1, sizeof(*places.v)), 0 };
+
+	for (; places.v && places.n < own->n; places.n++) {
+		const struct cgroup_place *from = &own->v[places.n];
+		struct cgroup_place *to = &places.v[places.n];
+
+		to->controllers = strdup(from->controllers);
+		to->path = made_path(from, folders);
+		to->mount = from->mount ? strdup(from->mount) : NULL;
+		to->mount_root = from->mount_root ? strdup(from->mount_root) : NULL;
+		if (!to->controllers || !to->path || !to->mount != !from->mount ||
+			!to->mount_root != !from->mount_root) {
+			places.n++;
+			cgroup_places_deinit(&places);
+			return error_trace(-ENOMEM);
+		}
+	}
+	if (!places.v)
+		return error_trace(-ENOMEM);
+	*ret = places;
 	return 0;
 }

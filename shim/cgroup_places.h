@@ -55,6 +55,20 @@ const struct cgroup_place *cgroup_places_choose(
 	const struct cgroup_places *theirs, const struct cgroup_places *own);
 
 /*
+ * Their place in the hierarchy of a controller of version 1, or of version 2 with "": NULL where
+ * it is not mounted, or their group is own's or one that own's lies in.
+ */
+const struct cgroup_place *cgroup_places_find(const struct cgroup_places *theirs,
+	const struct cgroup_places *own, const char *controller);
+
+/*
+ * The places of a process that has ended, as far as its groups are among folders (which were made
+ * for it, parents first) and still there; own's elsewhere. 0 or -ENOMEM.
+ */
+int cgroup_places_made(
+	const struct cgroup_places *own, const struct argv *folders, struct cgroup_places *ret);
+
+/*
  * The folders of every group that a runtime may make for cgroups_path (NULL: none was given) and
  * id, parents first, whether they are there or not. A path that only systemd understands has none.
  * 0 or -ENOMEM.

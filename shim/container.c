@@ -68,6 +68,7 @@ void container_free(struct container *c)
 		event_free(c->drain_timer);
 	if (c->save_timer)
 		event_free(c->save_timer);
+	container_oom_unwatch(c);
 	cgroup_close(&c->cgroup);
 	mount_specs_free(c->rootfs, c->n_rootfs);
 	free(c->rootfs_mounted);

@@ -25,6 +25,7 @@
 
 struct shim;
 struct operation;
+struct oom_watch;
 
 struct container {
 	struct shim *shim;
@@ -37,6 +38,9 @@ struct container {
 	struct list processes; /* execs, in the order in which they were added */
 	size_t n_processes;    /* with the init */
 	struct cgroup cgroup;  /* of the init; empty where it has none of its own */
+	struct oom_watch *oom; /* NULL: its memory is not its own, or cannot be watched */
+	bool is_told;	       /* its CREATE is: other events may follow */
+	bool oom_untold;       /* it ran out of memory before that */
 	moment created_at;
 	bool made_running; /* Create started it, too */
 	bool pids_private;

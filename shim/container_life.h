@@ -56,6 +56,23 @@ void process_publish(const struct process *p, enum event_kind kind);
 /* After children were reaped: a failed create may have been waiting for its last process. */
 void create_settle(struct container *c);
 
+/* --- container_oom.c --- */
+
+/*
+ * Finds the init's cgroup and watches its memory, from create on; where that is not possible, a
+ * line in the log says so. pid 0: the init has ended already.
+ */
+void container_find_cgroup(struct container *c, pid_t pid);
+/* Tells what could not be told before the container was. */
+void container_oom_told(struct container *c);
+/* Safe to repeat. */
+void container_oom_unwatch(struct container *c);
+/*
+ * Once more when p was reaped: tells of a kill that was not told yet, before p's exit is. Whether
+ * that exit came of it.
+ */
+bool container_oom_look(struct container *c, const struct process *p, const struct reaped *r);
+
 /* --- exit.c --- */
 
 /* Watches for the exit of a process whose pidref is open. */

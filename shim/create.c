@@ -218,13 +218,12 @@ static void publish(struct operation *op)
 	struct process *p = c->init;
 	const struct op_result result = { .pid = p->pid };
 
-	if (!p->exited && cgroup_open(p->pid, &c->cgroup) < 0)
-		log_warn("the container's cgroup cannot be read", F_STR("id", c->id));
 	bundle_forget_config(&c->bundle);
 	container_save(c);
 	tell(c);
 	if (c->made_running)
 		process_publish(p, EVENT_START);
+	container_oom_told(c);
 	operation_finish(op, &ERROR_INIT, &result);
 	/* the document is gone: its pages go back, for most of a shim's life is idle */
 	malloc_trim(0);

@@ -188,6 +188,7 @@ static void run_delete(struct operation *op)
 		/* comes back here once the exit has been told: see is_ready() */
 		op->killed = true;
 		op->running = false;
+		p->kill_sent = true;
 		pidref_signal(&p->pidref, SIGKILL);
 		return;
 	}

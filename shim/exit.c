@@ -3,6 +3,7 @@
  * Exits: recorded in the ledger when they are reaped, told in the order that clients rely on.
  *
  *   event                     what follows
+ *   any of them               first the OOM that may have caused it is looked for, and told
  *   exec exits                ledger; told at once, unless its start is still in flight
  *   init exits                ledger; in a shared pid namespace the rest of its cgroup is killed;
  *                             told when every exec's exit has been told and the cgroup is empty,
@@ -63,6 +64,7 @@ void process_exited(struct process *p, const struct reaped *r)
 		.utime_us = to_us(r->usage.ru_utime),
 		.stime_us = to_us(r->usage.ru_stime),
 		.maxrss_kb = (uint64_t)r->usage.ru_maxrss,
+		.oom = container_oom_look(p->container, p, r),
 	};
 	p->exited = true;
 	p->status = PROCESS_STOPPED;

@@ -231,6 +231,8 @@ static int adopt(struct operation *op, struct error *err)
 		name_by_pid(p); /* before its exit may be written down */
 	p->started_at = dead ? dead->at : clock_now();
 	p->status = op->launch->verb == RUNTIME_CREATE ? PROCESS_CREATED : PROCESS_RUNNING;
+	if (p->is_init)
+		container_find_cgroup(p->container, dead ? 0 : p->pid);
 	if (dead)
 		process_exited(p, dead);
 	else

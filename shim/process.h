@@ -91,6 +91,7 @@ struct process {
 	bool exited;	/* reaped and in the ledger */
 	bool announced; /* its exit has been told */
 	bool start_failed;
+	bool kill_sent;	   /* SIGKILL, by us */
 	bool named_by_pid; /* a 2017 exec: its id is made of its pid */
 	struct process_exit exit;
 	bool ledger_reserved, forward_reserved;

@@ -16,6 +16,7 @@
 #include "shim/request.h"
 #include "shim/runtime_wish.h"
 #include "shim/task_pids.h"
+#include "shim/task_stats.h"
 #include "task.pb-c.h"
 
 static void refuse(struct shim *shim, struct ttrpc_call *call, const struct error *err)
@@ -392,8 +393,12 @@ static void task_update(struct ttrpc_call *call, const ProtobufCMessage *request
 
 static void task_stats(struct ttrpc_call *call, const ProtobufCMessage *request, void *userdata)
 {
-	(void)request;
-	unimplemented(userdata, call, "Stats");
+	const Containerd__Task__V2__StatsRequest *r = (const void *)request;
+	struct container *c = find_container(userdata, call, r->id);
+	_cleanup_error_ struct error err = ERROR_INIT;
+
+	if (c && task_stats_reply(call, c, &err) != 0)
+		refuse(userdata, call, &err);
 }
 
 /* --- the table --- */

@@ -104,6 +104,7 @@ static void kill_init(struct process *p, uint32_t signal, bool all, op_done done
 		kill_by_runtime(c, signal, all, false, done, userdata);
 		return;
 	}
+	p->kill_sent = true;
 	if (all && c->cgroup.fd >= 0)
 		cgroup_kill(&c->cgroup);
 	send_signal(&p->pidref, signal, &err);
@@ -130,8 +131,10 @@ void process_kill(struct process *p, uint32_t signal, bool all, op_done done, vo
 		kill_init(p, signal, all, done, userdata);
 		return;
 	}
-	if (r == 0)
+	if (r == 0) {
+		p->kill_sent |= signal == SIGKILL;
 		send_signal(&p->pidref, signal, &err);
+	}
 	done(&err, &nothing, userdata);
 }
 
@@ -146,6 +149,7 @@ int container_kill_pid(struct container *c, pid_t pid, uint32_t signal, struct e
 		return r;
 	if (known) {
 		r = process_check(known, PROCESS_KILL, err);
+		known->kill_sent |= r == 0 && signal == SIGKILL;
 		return r != 0 ? r : send_signal(&known->pidref, signal, err);
 	}
 	if (c->cgroup.fd >= 0 && cgroup_has_pid(&c->cgroup, pid) && pidref_open(pid, &ref) == 0 &&

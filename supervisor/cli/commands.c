@@ -19,6 +19,7 @@ const struct command *const commands[] = {
 	&command_list,
 	&command_state,
 	&command_events,
+	&command_stats,
 	&command_wait,
 	&command_shim,
 	&command_version,

@@ -56,6 +56,12 @@ static size_t value_size(const ProtobufCFieldDescriptor *f)
 	}
 }
 
+/* What JSON's readers cannot hold is a limit that there is not. */
+static json_t *make_uint64(uint64_t n)
+{
+	return n > INT64_MAX ? json_null() : json_integer((json_int_t)n);
+}
+
 static json_t *make_value(const ProtobufCFieldDescriptor *f, const void *at)
 {
 	switch (f->type) {
@@ -69,9 +75,12 @@ static json_t *make_value(const ProtobufCFieldDescriptor *f, const void *at)
 	case PROTOBUF_C_TYPE_INT64:
 	case PROTOBUF_C_TYPE_SINT64:
 	case PROTOBUF_C_TYPE_SFIXED64:
+		return json_integer(*(const int64_t *)at);
 	case PROTOBUF_C_TYPE_UINT64:
 	case PROTOBUF_C_TYPE_FIXED64:
-		return json_integer(*(const int64_t *)at);
+		return make_uint64(*(const uint64_t *)at);
+	case PROTOBUF_C_TYPE_DOUBLE:
+		return json_real(*(const double *)at);
 	case PROTOBUF_C_TYPE_BOOL:
 		return json_boolean(*(const protobuf_c_boolean *)at);
 	case PROTOBUF_C_TYPE_ENUM:
@@ -80,7 +89,7 @@ static json_t *make_value(const ProtobufCFieldDescriptor *f, const void *at)
 		return make_string(*(const char *const *)at);
 	case PROTOBUF_C_TYPE_MESSAGE:
 		return make_message(*(const ProtobufCMessage *const *)at);
-	default: /* bytes and floating point: nothing that we print has them */
+	default: /* bytes and short floating point: nothing that we print has them */
 		return json_null();
 	}
 }

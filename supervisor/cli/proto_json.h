@@ -10,7 +10,8 @@
 
 /*
  * An object with every field of the message by its proto name, unset ones as well. Timestamps
- * become RFC 3339 strings, messages that are not there null, enums their names. NULL without
+ * become RFC 3339 strings, messages that are not there null, enums their names,
+ * numbers past 2^63 (the largest one stands for "no limit") null. NULL without
  * memory.
  */
 json_t *proto_json(const ProtobufCMessage *m);

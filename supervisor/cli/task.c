@@ -191,6 +191,27 @@ int task_pids(struct cli *cli, struct target *t, Containerd__Task__V2__PidsRespo
 	return r;
 }
 
+int task_stats(struct cli *cli, struct target *t, Containerd__Task__V2__StatsResponse **ret,
+	struct error *err)
+{
+	Containerd__Task__V2__StatsRequest m = CONTAINERD__TASK__V2__STATS_REQUEST__INIT;
+	const struct ttrpc_request request = {
+		.service = TASK_SERVICE,
+		.method = "Stats",
+		.message = &m.base,
+		.response = &containerd__task__v2__stats_response__descriptor,
+		.timeout_ms = task_call_ms(cli),
+	};
+	ProtobufCMessage *message = NULL;
+	int r;
+
+	m.id = t->id;
+	r = call(t, &request, &message, err);
+	if (r == 0)
+		*ret = (void *)message;
+	return r;
+}
+
 void task_await_end(struct target *t)
 {
 	struct pollfd p = { .fd = ttrpc_client_fd(t->client), .events = POLLRDHUP };

@@ -54,7 +54,7 @@ static void refused(struct bed *bed, const char *method, const char *id, const c
 	else if (strcmp(method, "CloseIO") == 0)
 		message = &close_;
 	else if (strcmp(method, "Pause") == 0 || strcmp(method, "Resume") == 0 ||
-		 strcmp(method, "Pids") == 0)
+		 strcmp(method, "Pids") == 0 || strcmp(method, "Stats") == 0)
 		message = &pause_;
 	bed_refused(bed, service, method, message, EMPTY, code, sentence);
 }
@@ -257,10 +257,34 @@ static void test_stopped(void **state)
 	assert_int_equal(bed_delete(bed, ""), 7);
 }
 
+/* The figures are tested against the files in cgroup.bats; here is what the call answers. */
+static void test_stats(void **state)
+{
+	Containerd__Task__V2__StatsRequest r = CONTAINERD__TASK__V2__STATS_REQUEST__INIT;
+	Containerd__Task__V2__StatsResponse *ok;
+	struct bed *bed = *state;
+
+	r.id = bed->id;
+	bed_create(bed, false);
+	bed_start(bed, "");
+	if (bed->fake) { /* its containers have no cgroup */
+		bed_refused(bed, service, "Stats", &r, RESPONSE(stats_response), CODE_NOT_FOUND,
+			"cgroup does not exist: not found");
+	} else {
+		ok = bed_ok(bed, service, "Stats", &r, RESPONSE(stats_response));
+		assert_non_null(ok->stats);
+		assert_true(strcmp(ok->stats->type_url, "io.containerd.cgroups.v1.Metrics") == 0 ||
+			    strcmp(ok->stats->type_url, "io.containerd.cgroups.v2.Metrics") == 0);
+		assert_true(ok->stats->value.len > 0);
+		bed_free(ok);
+	}
+	bed_finish(bed);
+}
+
 static void test_deleted(void **state)
 {
 	static const char *const all[] = { "State", "Start", "Delete", "Kill", "ResizePty",
-		"CloseIO", "Pause", "Resume", "Pids", "Wait", NULL };
+		"CloseIO", "Pause", "Resume", "Pids", "Stats", "Wait", NULL };
 	struct bed *bed = *state;
 
 	refused_all(bed, all, bed->id, "", CODE_NOT_FOUND, NOT_FOUND);
@@ -276,7 +300,7 @@ static void test_deleted(void **state)
 static void test_other_ids(void **state)
 {
 	static const char *const all[] = { "State", "Start", "Delete", "Kill", "ResizePty",
-		"CloseIO", "Pause", "Resume", "Pids", "Wait", NULL };
+		"CloseIO", "Pause", "Resume", "Pids", "Stats", "Wait", NULL };
 	struct bed *bed = *state;
 
 	bed_create(bed, false);
@@ -582,6 +606,7 @@ int main(void)
 		BOTH(test_paused),
 		BOTH(test_kill_paused),
 		BOTH(test_stopped),
+		BOTH(test_stats),
 		BOTH(test_deleted),
 		BOTH(test_other_ids),
 		BOTH(test_signals),

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* A cgroup of version 2 as io.containerd.cgroups.v2.Metrics. */
+
+#include "metrics_v2.pb-c.h"
+#include "shim/cgroup_folders.h"
+#include "shim/metrics_reader.h"
+
+/* The message lives in the reader. NULL without memory. */
+Io__Containerd__Cgroups__V2__Metrics *metrics_v2(
+	struct metrics_reader *r, const struct cgroup_folders *folders);
