@@ -134,7 +134,7 @@ integration-build: $(INTEGRATION)
 
 # test/conformance: one table of answers, held against our shim and containerd's own (SHIM=reference)
 CONFORM := $(call obj,$(wildcard test/conformance/*.c))
-$(O)/test/conformance/conform: $(CONFORM) $(O)/libcommon.a $(O)/libproto.a
+$(O)/test/conformance/conform: $(CONFORM) $(O)/libshim.a $(O)/libcommon.a $(O)/libproto.a
 	$(CC) $(LDFLAGS_ALL) -pie $(LDFLAGS) -o $@ $^ $(LIBS)
 
 .PHONY: conformance

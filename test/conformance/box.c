@@ -18,9 +18,9 @@
 #include "common/clock.h"
 #include "common/fd.h"
 #include "common/file.h"
-#include "common/run.h"
 #include "test/conformance/ask.h"
 #include "test/conformance/launch.h"
+#include "test/conformance/leftovers.h"
 #include "test/conformance/sink.h"
 
 #define END_MS 10000
@@ -287,33 +287,14 @@ static bool shim_is_gone(void *userdata)
 	return poll(&p, 1, 0) == 1;
 }
 
-/* What a shim that did not end in order had. */
-static void remove_container(struct box *box)
-{
-	_cleanup_(run_result_deinit) struct run_result result = RUN_RESULT_INIT;
-	_cleanup_free_ char *root = launch_runtime_root(box->conform);
-	_cleanup_free_ char *ns_root = format("%s/%s", root, CONFORM_NS);
-	const char *const argv[] = { "runc", "--root", ns_root, "delete", "--force", box->id,
-		NULL };
-	const struct run_options options = {
-		.argv = (char *const *)argv,
-		.out_limit = 4096,
-		.err_limit = 4096,
-		.deadline_ms = END_MS,
-	};
-
-	run_program(&options, &result);
-}
-
-static char *end_shim(struct box *box)
+/* False for a shim that had to be killed. */
+static bool end_shim(struct box *box)
 {
 	if (conform_wait(box->conform, shim_is_gone, box, END_MS))
-		return NULL;
+		return true;
 	pidref_signal(&box->shim, SIGKILL);
 	conform_wait(box->conform, shim_is_gone, box, END_MS);
-	remove_container(box);
-	unlink(box->socket);
-	return format("the shim did not end");
+	return false;
 }
 
 static int compare_words(const void *a, const void *b)
@@ -353,30 +334,6 @@ static void print_events(const struct box *box, FILE *f)
 		fputs("; !end", f);
 }
 
-static char *find_leftover(struct box *box)
-{
-	_cleanup_free_ char *state = format("%s/r/%s/%s", box->conform->dir, CONFORM_NS, box->id);
-
-	if (access(box->socket, F_OK) == 0) {
-		unlink(box->socket);
-		return format("the socket was left behind");
-	}
-	if (access(state, F_OK) == 0) {
-		remove_container(box);
-		return format("the container was left behind");
-	}
-	for (int who = INIT; who < _WHO_MAX; who++) {
-		_cleanup_(pidref_close) struct pidref p = PIDREF_INIT;
-		struct proc_stat stat;
-
-		/* pids are given anew after 4 million others */
-		if (box->pid[who] && pidref_open((pid_t)box->pid[who], &p) == 0 &&
-			proc_stat_read(p.pid, &stat) == 0 && stat.state != 'Z')
-			return format("process %u was left behind", box->pid[who]);
-	}
-	return NULL;
-}
-
 static void free_box(struct box *box)
 {
 	ttrpc_client_free(box->client);
@@ -403,15 +360,20 @@ static void free_box(struct box *box)
 
 char *box_end(struct box *box, FILE *events)
 {
+	struct conform *conform = box->conform;
+	bool was_ended = conform->ended, in_order;
 	char *fault;
 
+	conform->ended = false; /* also whoever is interrupted leaves nothing */
 	box->deadline = clock_monotonic_ms() + BOX_MS;
 	end_container(box);
-	fault = end_shim(box);
+	in_order = end_shim(box);
 	print_events(box, events);
-	if (!fault)
-		fault = find_leftover(box);
-	sink_begin(box->conform->sink, &(struct sink_subject){ "", "", "" });
+	if (!in_order)
+		fputs(" !the shim did not end", events);
+	fault = leftovers_remove(box);
+	sink_begin(conform->sink, &(struct sink_subject){ "", "", "" });
 	free_box(box);
+	conform->ended = conform->ended || was_ended;
 	return fault;
 }
