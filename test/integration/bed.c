@@ -21,6 +21,7 @@
 #include "common/cleanup.h"
 #include "common/fd.h"
 #include "common/file.h"
+#include "common/run.h"
 #include "common/shim_start.h"
 
 #define END_MS 20000
@@ -173,18 +174,41 @@ static void find_shim(struct bed *bed)
 	bed_free(ok);
 }
 
+/* As containerd starts one: with TTRPC_ADDRESS in its environment. */
+static void start_forwarding(struct bed *bed)
+{
+	_cleanup_(run_result_deinit) struct run_result run = RUN_RESULT_INIT;
+	char *argv[] = { (char *)"cleat-shim", (char *)"-root", bed->root, (char *)"-namespace",
+		(char *)"default", (char *)"-id", bed->id, (char *)"-debug", (char *)"start",
+		NULL };
+	const struct run_options options = {
+		.argv = argv, .out_limit = 4096, .err_limit = 4096, .deadline_ms = CALL_MS
+	};
+	const char *prefix = "unix://";
+
+	setenv("TTRPC_ADDRESS", bed->sink, 1);
+	assert_int_equal(run_program(&options, &run), 0);
+	unsetenv("TTRPC_ADDRESS");
+	if (run.wait_status != 0)
+		fail_msg("%.*s", (int)run.err.len, (const char *)buf_head(&run.err));
+	bed->socket = bed_format("%.*s", (int)(run.out.len - strlen(prefix) - 1),
+		(const char *)buf_head(&run.out) + strlen(prefix));
+}
+
 void bed_start_shim(struct bed *bed)
 {
 	_cleanup_error_ struct error err = ERROR_INIT;
 
 	bed->shim = PIDREF_INIT;
-	if (shim_start(bed->root, "default", bed->id, true, &bed->socket, &err) != 0)
+	if (bed->forwards)
+		start_forwarding(bed);
+	else if (shim_start(bed->root, "default", bed->id, true, &bed->socket, &err) != 0)
 		fail_msg("%s", error_message(&err));
 	bed->client = bed_connect(bed);
 	find_shim(bed);
 }
 
-static int setup(void **state, bool fake)
+static int setup(void **state, bool fake, bool forwards)
 {
 	_cleanup_free_ char *programs = programs_folder();
 	_cleanup_free_ char *path = bed_format("%s:%s", programs, getenv("PATH"));
@@ -193,6 +217,7 @@ static int setup(void **state, bool fake)
 
 	setenv("PATH", path, 1);
 	bed->fake = fake;
+	bed->forwards = forwards;
 	bed->dir = bed_format("/tmp/ct-XXXXXX");
 	assert_non_null(mkdtemp(bed->dir));
 	bed->root = bed_format("%s/root", bed->dir);
@@ -201,6 +226,7 @@ static int setup(void **state, bool fake)
 	bed->script = bed_format("%s.script", bed->fake_path);
 	bed->runtime_root = bed_format("%s/r", bed->dir);
 	bed->out = bed_format("file://%s/out", bed->dir);
+	bed->sink = bed_format("%s/sink", bed->dir);
 	bed->id = bed_format("%s-c", bed->dir + strlen("/tmp/"));
 	assert_int_equal(mkdir(bed->runtime_root, 0700), 0);
 	assert_int_equal(symlink(fake_program, bed->fake_path), 0);
@@ -213,12 +239,22 @@ static int setup(void **state, bool fake)
 
 int bed_setup_fake(void **state)
 {
-	return setup(state, true);
+	return setup(state, true, false);
 }
 
 int bed_setup_runc(void **state)
 {
-	return setup(state, false);
+	return setup(state, false, false);
+}
+
+int bed_setup_forwarding_fake(void **state)
+{
+	return setup(state, true, true);
+}
+
+int bed_setup_forwarding_runc(void **state)
+{
+	return setup(state, false, true);
 }
 
 /* --- teardown --- */
@@ -279,6 +315,7 @@ static void bed_unmake(struct bed *bed)
 	free(bed->fake_path);
 	free(bed->runtime_root);
 	free(bed->out);
+	free(bed->sink);
 	free(bed->id);
 	free(bed->socket);
 	free(bed);

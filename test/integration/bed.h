@@ -40,6 +40,8 @@ struct bed {
 	char *out;	 /* the init's stdout: a file's URI */
 	char *id;
 	char *socket;
+	char *sink; /* where the shim forwards events to, if it does; nobody listens there yet */
+	bool forwards;
 	struct ttrpc_client *client;
 	struct pidref shim;
 	uint32_t deadline_ms; /* of runtime calls; 0: the default */
@@ -56,6 +58,9 @@ void bed_print_log(const struct bed *bed);
 /* For cmocka. The bed is *state; its id is on the whole machine its own. */
 int bed_setup_fake(void **state);
 int bed_setup_runc(void **state);
+/* The same, with a shim that forwards its events to bed->sink. */
+int bed_setup_forwarding_fake(void **state);
+int bed_setup_forwarding_runc(void **state);
 int bed_teardown(void **state);
 
 /* Writes config.json: args is a JSON array. Until then it is ["/bin/tool", "pause"]. */
