@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -93,6 +94,22 @@ int fd_read_file(int dir, const char *path, struct buf *buf, size_t limit)
 	if (st.st_size > 0 && (size_t)st.st_size > limit)
 		return -EFBIG;
 	return fd_read_all(fd, buf, limit);
+}
+
+int fd_of_data(const void *data, size_t n, int *ret)
+{
+	_cleanup_close_ int fd = memfd_create("cleat", MFD_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = fd_write_all(fd, data, n);
+	if (r < 0)
+		return r;
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return -errno;
+	*ret = TAKE_FD(fd);
+	return 0;
 }
 
 void fd_path(int fd, char ret[static FD_PATH_MAX])

@@ -34,6 +34,9 @@ int fd_read_all(int fd, struct buf *buf, size_t limit);
  */
 int fd_read_file(int dir, const char *path, struct buf *buf, size_t limit);
 
+/* A file in memory that holds n bytes, to be read from its beginning. 0 or -errno. */
+int fd_of_data(const void *data, size_t n, int *ret);
+
 /* /proc/self/fd/N for a descriptor, to reach what it stands for by path. */
 #define FD_PATH_MAX 32
 void fd_path(int fd, char ret[static FD_PATH_MAX]);

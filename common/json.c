@@ -208,3 +208,31 @@ bool json_get_bool(const json_t *obj, const char *key, bool otherwise)
 
 	return json_is_boolean(j) ? json_is_true(j) : otherwise;
 }
+
+bool json_uint64(const json_t *j, uint64_t *ret)
+{
+	const char *text = json_string_value(j);
+	unsigned long long value;
+	char *end;
+
+	if (json_is_integer(j) && json_integer_value(j) >= 0) {
+		*ret = (uint64_t)json_integer_value(j);
+		return true;
+	}
+	if (!text || text[0] != 1 || text[1] < '0' || text[1] > '9')
+		return false;
+	errno = 0;
+	value = strtoull(text + 1, &end, 10);
+	if (errno || *end)
+		return false;
+	*ret = value;
+	return true;
+}
+
+bool json_int64(const json_t *j, int64_t *ret)
+{
+	if (!json_is_integer(j))
+		return false;
+	*ret = json_integer_value(j);
+	return true;
+}

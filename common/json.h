@@ -42,3 +42,7 @@ int json_need_int(
 const char *json_get_string(const json_t *obj, const char *key, const char *otherwise);
 int64_t json_get_int(const json_t *obj, const char *key, int64_t otherwise);
 bool json_get_bool(const json_t *obj, const char *key, bool otherwise);
+
+/* Integers, those past 63 bits too, which json_parse() keeps as strings. false: not one that fits. */
+bool json_uint64(const json_t *j, uint64_t *ret);
+bool json_int64(const json_t *j, int64_t *ret);

@@ -16,6 +16,10 @@
 #define LIMIT_PID_VALUE	     (1 << 22)	 /* no pid is above: the kernel's PID_MAX_LIMIT */
 #define LIMIT_RUNTIME_STDERR (64u << 10) /* bytes kept of what a runtime prints as errors */
 #define LIMIT_RUNTIME_JSON   (16u << 20) /* bytes of a runtime's answer */
+#define LIMIT_RUNTIME_EVENT  (1u << 20)	 /* bytes of one line of a runtime's events */
+#define LIMIT_RUNTIME_ROWS   65536u	 /* lines of a runtime's table of processes */
+#define LIMIT_RESOURCES_JSON (1u << 20)	 /* bytes of an update's document */
+#define LIMIT_RUNTIMES_JSON  (1u << 20)	 /* bytes of runtimes.json */
 #define LIMIT_CONFIG_JSON    (4u << 20)	 /* bytes of a bundle's config.json */
 #define LIMIT_STATE_JSON     (4u << 20)	 /* bytes of a state file of ours */
 #define LIMIT_RING_EVENTS    4096u /* events kept for subscribers that are slow in reading them */

@@ -27,12 +27,14 @@ struct stream {
 	struct buf *buf;
 	size_t limit;
 	bool *overflow;
+	const struct run_options *told; /* on_out gets it; NULL: kept */
+	bool ended_by_user;
 };
 
 struct run {
 	struct pidref child;
 	struct stream out, err;
-	bool timed_out;
+	bool timed_out, same_group;
 };
 
 void run_result_deinit(struct run_result *r)
@@ -46,6 +48,10 @@ static int keep(struct stream *s, const char *data, size_t n)
 {
 	size_t room = s->limit - s->buf->len;
 
+	if (s->told) {
+		s->ended_by_user = s->ended_by_user || !s->told->on_out(data, n, s->told->userdata);
+		return 0;
+	}
 	if (n > room) {
 		*s->overflow = true;
 		n = room;
@@ -58,7 +64,7 @@ static int stream_read(struct stream *s, size_t most)
 {
 	char chunk[16384];
 
-	while (s->fd >= 0 && most > 0) {
+	while (s->fd >= 0 && most > 0 && !s->ended_by_user) {
 		ssize_t n = read(s->fd, chunk, most < sizeof(chunk) ? most : sizeof(chunk));
 		int r;
 
@@ -78,10 +84,11 @@ static int stream_read(struct stream *s, size_t most)
 	return 0;
 }
 
-static void kill_group(const struct pidref *child)
+static void kill_group(const struct run *run)
 {
-	kill(-child->pid, SIGKILL);
-	pidref_signal(child, SIGKILL); /* should it have left its group */
+	if (!run->same_group)
+		kill(-run->child.pid, SIGKILL);
+	pidref_signal(&run->child, SIGKILL); /* should it have left its group */
 }
 
 static int remaining_ms(int64_t deadline)
@@ -92,14 +99,16 @@ static int remaining_ms(int64_t deadline)
 }
 
 /* Until the child has ended. 0, -ETIMEDOUT if it does not even when killed, or -errno. */
-static int run_watch(struct run *run, uint32_t deadline_ms)
+static int run_watch(struct run *run, const struct run_options *options)
 {
-	int64_t deadline = clock_monotonic_ms() + deadline_ms;
+	int64_t deadline =
+		options->no_deadline ? INT64_MAX : clock_monotonic_ms() + options->deadline_ms;
+	bool killed = false;
 
 	for (;;) {
 		struct pollfd fds[] = {
 			{ .fd = run->child.fd, .events = POLLIN },
-			{ .fd = run->out.fd, .events = POLLIN },
+			{ .fd = run->out.ended_by_user ? -1 : run->out.fd, .events = POLLIN },
 			{ .fd = run->err.fd, .events = POLLIN },
 		};
 		int n = poll(fds, 3, remaining_ms(deadline)), r = 0;
@@ -114,12 +123,13 @@ static int run_watch(struct run *run, uint32_t deadline_ms)
 			r = stream_read(&run->err, PIPE_MOST);
 		if (r < 0)
 			return r;
-		if (remaining_ms(deadline) > 0)
+		if (remaining_ms(deadline) > 0 && (killed || !run->out.ended_by_user))
 			continue;
-		if (run->timed_out)
+		if (killed)
 			return -ETIMEDOUT;
-		run->timed_out = true;
-		kill_group(&run->child);
+		killed = true;
+		run->timed_out = !run->out.ended_by_user;
+		kill_group(run);
 		deadline = clock_monotonic_ms() + KILL_DEADLINE_MS;
 	}
 }
@@ -135,13 +145,14 @@ static int run_reap(struct run *run, int *ret_status)
 static int run_start(struct run *run, const struct run_options *options)
 {
 	_cleanup_close_ int out = -1, err = -1;
-	struct spawn_fd fds[] = { { -1, 1 }, { -1, 2 } };
+	struct spawn_fd fds[] = { { -1, 1 }, { -1, 2 }, { options->in, 0 } };
 	const struct spawn_options spawn_options = {
 		.argv = options->argv,
 		.env = options->env,
 		.fds = fds,
-		.n_fds = 2,
-		.new_group = true,
+		.n_fds = options->in > 0 ? 3 : 2,
+		.new_group = !options->same_group,
+		.death_signal = options->death_signal,
 	};
 	int r = fd_pipe(&run->out.fd, &out, 0);
 
@@ -165,7 +176,7 @@ static int run_abort(struct run *run, int r)
 
 	if (run->child.pid <= 0 || r == -ETIMEDOUT)
 		return r;
-	kill_group(&run->child);
+	kill_group(run);
 	run_reap(run, &status);
 	return r;
 }
@@ -175,7 +186,7 @@ static int run_all(struct run *run, const struct run_options *options, struct ru
 	int r = run_start(run, options);
 
 	if (r == 0)
-		r = run_watch(run, options->deadline_ms);
+		r = run_watch(run, options);
 	/* it has ended: what is in the pipes is all that is its own */
 	if (r == 0)
 		r = stream_read(&run->out, PIPE_MOST);
@@ -184,6 +195,7 @@ static int run_all(struct run *run, const struct run_options *options, struct ru
 	if (r < 0)
 		return run_abort(run, r);
 	ret->timed_out = run->timed_out;
+	ret->stopped = run->out.ended_by_user;
 	return run_reap(run, &ret->wait_status);
 }
 
@@ -192,8 +204,10 @@ int run_program(const struct run_options *options, struct run_result *ret)
 	_cleanup_(run_result_deinit) struct run_result result = RUN_RESULT_INIT;
 	struct run run = {
 		.child = PIDREF_INIT,
-		.out = { -1, &result.out, options->out_limit, &result.out_overflow },
+		.out = { -1, &result.out, options->out_limit, &result.out_overflow,
+			options->on_out ? options : NULL },
 		.err = { -1, &result.err, options->err_limit, &result.err_overflow },
+		.same_group = options->same_group,
 	};
 	int r = run_all(&run, options, &result);
 

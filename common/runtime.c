@@ -34,6 +34,15 @@ static const char *const verb_names[] = {
 	[RUNTIME_PS] = "ps",
 	[RUNTIME_PAUSE] = "pause",
 	[RUNTIME_RESUME] = "resume",
+	[RUNTIME_STATS] = "stats",
+	[RUNTIME_EVENTS] = "events",
+	[RUNTIME_TOP] = "top",
+	[RUNTIME_WAIT] = "wait",
+	[RUNTIME_CHECKPOINT] = "checkpoint",
+	[RUNTIME_RESTORE] = "restore",
+	[RUNTIME_UPDATE] = "update",
+	[RUNTIME_FEATURES] = "features",
+	[RUNTIME_VERSION] = "version",
 };
 _Static_assert(sizeof(verb_names) / sizeof(*verb_names) == _RUNTIME_VERB_MAX, "a name for each");
 

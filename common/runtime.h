@@ -31,6 +31,10 @@ struct runtime {
 	bool systemd_cgroup, no_pivot, no_new_keyring;
 	struct argv options; /* further global options, "name=value" or "name", without dashes */
 	uint32_t deadline_ms;
+	bool log_text; /* its log as text instead of JSON */
+	/* what a run is to this process; both for runs of runtime_run() and runtime_follow() */
+	bool same_group;  /* it stays in our process group instead of one of its own */
+	int death_signal; /* sent to it when the thread that started it ends; 0: none */
 };
 
 #define RUNTIME_INIT ((struct runtime){ .options = ARGV_INIT })
@@ -47,22 +51,60 @@ enum runtime_verb {
 	RUNTIME_PS,
 	RUNTIME_PAUSE,
 	RUNTIME_RESUME,
+	RUNTIME_STATS,	/* events --stats */
+	RUNTIME_EVENTS, /* never ends by itself while the container runs */
+	RUNTIME_TOP,	/* ps as a table */
+	RUNTIME_WAIT,
+	RUNTIME_CHECKPOINT,
+	RUNTIME_RESTORE,
+	RUNTIME_UPDATE,
+	RUNTIME_FEATURES,
+	RUNTIME_VERSION, /* --version */
 	_RUNTIME_VERB_MAX,
+};
+
+/* Of checkpoint and restore; each goes to those that know it. NULL, 0, false: not said. */
+struct runtime_criu {
+	const char *image_path, *work_path;
+	const char *parent_path; /* checkpoint: an image that this one builds on */
+	bool leave_running;	 /* checkpoint: the container goes on afterwards */
+	bool pre_dump;		 /* checkpoint: memory only, and the container goes on */
+	bool open_tcp, external_unix_sockets, terminal, file_locks;
+	bool lazy_pages, auto_dedup;
+	const char *cgroups_mode;		     /* soft, full, strict (crun: ignore) */
+	const char *const *empty_namespaces;	     /* ends with NULL; may be NULL */
+	const char *page_server;		     /* checkpoint: ADDRESS:PORT */
+	const char *lsm_profile, *lsm_mount_context; /* restore */
 };
 
 /* One call. What a verb has no use for is ignored; paths are absolute. */
 struct runtime_request {
 	enum runtime_verb verb;
-	const char *id;		    /* not for list */
-	const char *log;	    /* a file for the runtime's own log, in JSON; NULL: none */
-	const char *bundle;	    /* create, run */
-	const char *pid_file;	    /* create, run, exec; NULL: none */
-	const char *console_socket; /* create, run, exec; NULL: no terminal */
-	const char *process;	    /* exec: file with the process spec */
-	bool detach;		    /* run, exec */
-	int signal;		    /* kill */
-	bool all;		    /* kill: every process of the container */
-	bool force;		    /* delete */
+	const char *id;		       /* not for list, features, version */
+	const char *log;	       /* a file for the runtime's own log, in JSON; NULL: none */
+	const char *bundle;	       /* create, run, restore */
+	const char *pid_file;	       /* create, run, exec, restore; NULL: none */
+	const char *internal_pid_file; /* exec: the pid as the container sees it */
+	const char *console_socket;    /* create, run, exec, restore; NULL: no terminal */
+	const char *user_log;	       /* create, run, restore: what is for the user's eyes */
+	const char *process;	       /* exec: file with the process spec */
+	bool detach;		       /* run, exec, restore */
+	bool no_subreaper;	       /* run, restore */
+	int signal;		       /* kill */
+	bool all;		       /* kill: every process of the container */
+	int kill_pid; /* kill: this process only, as the runtime's ps tells it; 0: the init */
+	bool force;   /* delete */
+	uint32_t interval_ms;  /* events; 0: the runtime's own. runsc: up to whole seconds */
+	int wait_pid;	       /* wait: of the container's pid namespace; 0: the init */
+	const char *resources; /* update: a file, or "-" for the run's stdin */
+	const struct runtime_criu *criu; /* checkpoint, restore; NULL: nothing said */
+	const struct argv *ps_options;	 /* top: after the id; NULL: none */
+	/*
+	 * Given to runtime_run(): update's stdin, and the process spec of an exec for which a
+	 * private temporary file is made and removed again (process is set to it).
+	 */
+	const char *input;
+	const char *process_spec;
 };
 
 /*
@@ -88,6 +130,12 @@ const char *runtime_verb_name(enum runtime_verb verb);
  */
 int runtime_argv(const struct runtime *rt, const struct runtime_request *request, struct argv *ret,
 	struct error *err);
+
+/*
+ * Whether the runtime has such a command at all, as far as our table knows ("runsc has no
+ * update"). true for crun's checkpoint, restore and features, which only some of them have.
+ */
+bool runtime_has(const struct runtime *rt, enum runtime_verb verb);
 
 /*
  * The environment of every runtime: this process's own without what belongs to its supervisor
@@ -156,10 +204,14 @@ int runtime_read_pid_file(const struct runtime *rt, enum runtime_verb verb, int 
 	const char *name, pid_t *ret, struct error *err);
 
 /*
- * Runs a call to its end, for at most rt->deadline_ms, with /dev/null as its stdin; at the
- * deadline its process group is killed. What the run leaves behind with its outputs in hand (a
- * container) is not waited for. 0 and *ret filled however it ended (judge it), or a code if it
- * could not be run at all.
+ * Runs a call to its end, for at most rt->deadline_ms, with request->input or nothing as its
+ * stdin; at the deadline its process group is killed (with same_group: it alone). What the run
+ * leaves behind with its outputs in hand (a container) is not waited for. The command line and how
+ * it ended are logged at debug level. 0 and *ret filled however it ended (judge it), or a code if
+ * it could not be run at all.
  */
 int runtime_run(const struct runtime *rt, const struct runtime_request *request,
 	struct runtime_outcome *ret, struct error *err);
+
+/* The command line as one line of the log at debug level. */
+void runtime_log_argv(const struct argv *argv);

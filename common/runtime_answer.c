@@ -189,7 +189,7 @@ static bool says(const char *words, const struct saying *s)
 /* A create does not miss its own container, whatever else it misses; and the other way round. */
 static enum code code_of_words(enum runtime_verb verb, const char *words)
 {
-	bool makes = verb == RUNTIME_CREATE || verb == RUNTIME_RUN;
+	bool makes = verb == RUNTIME_CREATE || verb == RUNTIME_RUN || verb == RUNTIME_RESTORE;
 
 	for (size_t i = 0; i < sizeof(sayings) / sizeof(*sayings); i++)
 		if (makes == (sayings[i].code == CODE_ALREADY_EXISTS) && says(words, &sayings[i]))

@@ -13,25 +13,10 @@
 #include "common/fd.h"
 #include "common/json.h"
 #include "common/limits.h"
+#include "common/runtime_private.h"
 #include "common/text.h"
 
-#define LIMIT_QUOTE    200
 #define LIMIT_PID_FILE 32
-
-static int refuse(
-	const struct runtime *rt, const char *verb, const struct buf *out, struct error *err)
-{
-	_cleanup_free_ char *line = NULL;
-
-	line = text_first_line(out->len ? (const void *)buf_head(out) : "", out->len, LIMIT_QUOTE);
-	return error_set(err, CODE_INTERNAL, "%s %s: not the JSON that was expected: %s",
-		runtime_kind_name(rt->kind), verb, line && *line ? line : "it printed nothing");
-}
-
-static int no_memory(const struct runtime *rt, const char *verb, struct error *err)
-{
-	return error_errno(err, -ENOMEM, "%s %s", runtime_kind_name(rt->kind), verb);
-}
 
 static json_t *parse(const struct buf *out)
 {
@@ -49,7 +34,7 @@ void runtime_state_deinit(struct runtime_state *s)
 	*s = (struct runtime_state){ 0 };
 }
 
-/* 0, -EINVAL, -ENOMEM. A container that has ended has pid 0. */
+/* 0, -EINVAL, -ENOMEM. A container that has ended has pid 0, with runsc -1. */
 static int state_from_json(const json_t *j, struct runtime_state *ret)
 {
 	const char *id, *status, *bundle = "";
@@ -62,6 +47,8 @@ static int state_from_json(const json_t *j, struct runtime_state *ret)
 		return -EINVAL;
 	if (json_object_get(j, "bundle") && json_need_string(j, "bundle", "", &bundle, NULL) != 0)
 		return -EINVAL;
+	if (pid == -1)
+		pid = 0;
 	if (pid < 0 || pid > LIMIT_PID_VALUE)
 		return -EINVAL;
 	s = (struct runtime_state){
@@ -85,8 +72,8 @@ int runtime_read_state(const struct runtime *rt, const struct buf *out, struct r
 	int r = state_from_json(j, ret);
 
 	if (r == -ENOMEM)
-		return no_memory(rt, "state", err);
-	return r < 0 ? refuse(rt, "state", out, err) : 0;
+		return runtime_no_memory(rt, RUNTIME_STATE, err);
+	return r < 0 ? runtime_refuse(rt, RUNTIME_STATE, out, err) : 0;
 }
 
 void runtime_states_free(struct runtime_state *s, size_t n)
@@ -104,17 +91,18 @@ int runtime_read_list(const struct runtime *rt, const struct buf *out, struct ru
 	size_t n = json_array_size(j); /* 0 for null */
 
 	if (!json_is_array(j) && !json_is_null(j))
-		return refuse(rt, "list", out, err);
+		return runtime_refuse(rt, RUNTIME_LIST, out, err);
 	states = calloc(n ? n : 1, sizeof(*states));
 	if (!states)
-		return no_memory(rt, "list", err);
+		return runtime_no_memory(rt, RUNTIME_LIST, err);
 	for (size_t i = 0; i < n; i++) {
 		int r = state_from_json(json_array_get(j, i), &states[i]);
 
 		if (r == 0)
 			continue;
 		runtime_states_free(states, i);
-		return r == -ENOMEM ? no_memory(rt, "list", err) : refuse(rt, "list", out, err);
+		return r == -ENOMEM ? runtime_no_memory(rt, RUNTIME_LIST, err)
+				    : runtime_refuse(rt, RUNTIME_LIST, out, err);
 	}
 	*ret = states;
 	*ret_n = n;
@@ -129,16 +117,16 @@ int runtime_read_pids(const struct runtime *rt, const struct buf *out, pid_t **r
 	size_t n = json_array_size(j);
 
 	if (!json_is_array(j) && !json_is_null(j))
-		return refuse(rt, "ps", out, err);
+		return runtime_refuse(rt, RUNTIME_PS, out, err);
 	pids = calloc(n ? n : 1, sizeof(*pids));
 	if (!pids)
-		return no_memory(rt, "ps", err);
+		return runtime_no_memory(rt, RUNTIME_PS, err);
 	for (size_t i = 0; i < n; i++) {
 		const json_t *item = json_array_get(j, i);
 		json_int_t pid = json_is_integer(item) ? json_integer_value(item) : 0;
 
 		if (pid <= 0 || pid > LIMIT_PID_VALUE)
-			return refuse(rt, "ps", out, err);
+			return runtime_refuse(rt, RUNTIME_PS, out, err);
 		pids[i] = (pid_t)pid;
 	}
 	*ret = TAKE_PTR(pids);

@@ -192,18 +192,6 @@ static void deadline_dispatch(evutil_socket_t fd, short what, void *userdata)
 	pidref_signal(&call->pidref, SIGKILL);
 }
 
-static void log_command(const struct argv *argv)
-{
-	char line[1024];
-	size_t n = 0;
-
-	if (!log_enabled(LOG_LEVEL_DEBUG))
-		return;
-	for (size_t i = 0; i < argv->n && n < sizeof(line); i++)
-		n += (size_t)snprintf(line + n, sizeof(line) - n, "%s%s", i ? " " : "", argv->v[i]);
-	log_debug("runtime call", F_STR("command", line));
-}
-
 static int make_log_path(struct runtime_call *call)
 {
 	char suffix[9];
@@ -236,7 +224,7 @@ static int call_spawn(struct runtime_call *call, const struct argv *argv, const 
 	for (int i = 0; i < 3; i++)
 		if (child[i] >= 0)
 			fds[options.n_fds++] = (struct spawn_fd){ child[i], i };
-	log_command(argv);
+	runtime_log_argv(argv);
 	return spawn(&options, &call->pidref);
 }
 

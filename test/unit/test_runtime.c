@@ -90,6 +90,197 @@ static void test_lines_of_each_verb(void **state)
 	expect_all(Q(.verb = RUNTIME_STATE, .id = "web"), "--root=/run/r state web");
 }
 
+static void expect_kind(
+	enum runtime_kind kind, const struct runtime_request *request, const char *rest)
+{
+	struct runtime rt = make(kind);
+	char line[1024];
+
+	snprintf(line, sizeof(line), "%s %s", rt.command, rest);
+	expect(&rt, request, line);
+	runtime_deinit(&rt);
+}
+
+static void expect_refused(
+	enum runtime_kind kind, const struct runtime_request *request, const char *sentence)
+{
+	struct runtime rt = make(kind);
+	struct error err = ERROR_INIT;
+	struct argv a = ARGV_INIT;
+
+	assert_error(runtime_argv(&rt, request, &a, &err), &err, CODE_UNIMPLEMENTED, sentence);
+	assert_null(a.v);
+	runtime_deinit(&rt);
+}
+
+static void test_looking(void **state)
+{
+	struct argv options = ARGV_INIT;
+
+	(void)state;
+	assert_int_equal(argv_add(&options, "-e"), 0);
+	expect_kind(RUNTIME_RUNC, Q(.verb = RUNTIME_STATS, .id = "web", .log = "/l"),
+		GLOBAL "events --stats web");
+	expect_kind(RUNTIME_RUNSC, Q(.verb = RUNTIME_STATS, .id = "web"),
+		"--root=/run/r events --stats web");
+	expect_kind(
+		RUNTIME_RUNC, Q(.verb = RUNTIME_EVENTS, .id = "web"), "--root=/run/r events web");
+	expect_kind(RUNTIME_RUNC, Q(.verb = RUNTIME_EVENTS, .id = "web", .interval_ms = 1500),
+		"--root=/run/r events --interval 1500ms web");
+	expect_kind(RUNTIME_RUNSC, Q(.verb = RUNTIME_EVENTS, .id = "web", .interval_ms = 1500),
+		"--root=/run/r events --interval 2 web");
+	expect_kind(RUNTIME_RUNSC, Q(.verb = RUNTIME_EVENTS, .id = "web", .interval_ms = 3000),
+		"--root=/run/r events --interval 3 web");
+	expect_all(Q(.verb = RUNTIME_TOP, .id = "web"), "--root=/run/r ps --format table web");
+	expect_kind(RUNTIME_RUNC, Q(.verb = RUNTIME_TOP, .id = "web", .ps_options = &options),
+		"--root=/run/r ps --format table web -e");
+	expect_kind(RUNTIME_RUNSC, Q(.verb = RUNTIME_WAIT, .id = "web"), "--root=/run/r wait web");
+	expect_kind(RUNTIME_RUNSC, Q(.verb = RUNTIME_WAIT, .id = "web", .wait_pid = 7),
+		"--root=/run/r wait --pid 7 web");
+	expect_kind(RUNTIME_RUNC, Q(.verb = RUNTIME_FEATURES), "--root=/run/r features");
+	expect_all(Q(.verb = RUNTIME_VERSION, .id = "web", .log = "/l"), "--version");
+	expect_kind(RUNTIME_RUNC, Q(.verb = RUNTIME_UPDATE, .id = "web", .resources = "-"),
+		"--root=/run/r update --resources - web");
+	expect_kind(RUNTIME_CRUN, Q(.verb = RUNTIME_UPDATE, .id = "web", .resources = "/f"),
+		"--root=/run/r update --resources /f web");
+	expect_refused(RUNTIME_CRUN, Q(.verb = RUNTIME_TOP, .id = "web", .ps_options = &options),
+		"crun ps has no further options");
+	argv_deinit(&options);
+}
+
+/* Of every option of both messages, and those that are the runtime's alone. */
+static void test_checkpoints(void **state)
+{
+	static const char *const namespaces[] = { "network", "ipc", NULL };
+	const struct runtime_criu all = {
+		.image_path = "/i",
+		.work_path = "/w",
+		.parent_path = "../p",
+		.leave_running = true,
+		.pre_dump = true,
+		.open_tcp = true,
+		.external_unix_sockets = true,
+		.terminal = true,
+		.file_locks = true,
+		.lazy_pages = true,
+		.auto_dedup = true,
+		.cgroups_mode = "soft",
+		.empty_namespaces = namespaces,
+		.page_server = "1.2.3.4:5",
+		.lsm_profile = "apparmor:x",
+		.lsm_mount_context = "c",
+	};
+	const struct runtime_criu paths = { .image_path = "/i", .work_path = "/w" };
+	struct runtime rt = make(RUNTIME_RUNC);
+
+	(void)state;
+	expect(&rt, Q(.verb = RUNTIME_CHECKPOINT, .id = "web", .criu = &all),
+		"runc --root=/run/r checkpoint --image-path /i --work-path /w --parent-path ../p "
+		"--leave-running --pre-dump --tcp-established --ext-unix-sk --shell-job "
+		"--file-locks --lazy-pages --auto-dedup --manage-cgroups-mode soft "
+		"--empty-ns network --empty-ns ipc --page-server 1.2.3.4:5 web");
+	rt.no_pivot = true;
+	expect(&rt,
+		Q(.verb = RUNTIME_RESTORE, .id = "web", .criu = &all, .bundle = "/b",
+			.pid_file = "/p", .console_socket = "/s", .detach = true,
+			.no_subreaper = true),
+		"runc --root=/run/r restore --bundle /b --detach --pid-file /p --console-socket /s "
+		"--no-pivot --no-subreaper --image-path /i --work-path /w --tcp-established "
+		"--ext-unix-sk --shell-job --file-locks --lazy-pages --auto-dedup "
+		"--manage-cgroups-mode soft --empty-ns network --empty-ns ipc "
+		"--lsm-profile apparmor:x --lsm-mount-context c web");
+	runtime_deinit(&rt);
+	expect_all(Q(.verb = RUNTIME_CHECKPOINT, .id = "web", .criu = &paths),
+		"--root=/run/r checkpoint --image-path /i --work-path /w web");
+	expect_all(Q(.verb = RUNTIME_RESTORE, .id = "web", .criu = &paths, .bundle = "/b",
+			   .detach = true),
+		"--root=/run/r restore --bundle /b --detach --image-path /i --work-path /w web");
+	expect_all(Q(.verb = RUNTIME_CHECKPOINT, .id = "web"), "--root=/run/r checkpoint web");
+}
+
+/* runsc's --leave-running goes on with another process, which is not what was asked for. */
+static void test_checkpoint_options_that_runsc_lacks(void **state)
+{
+	static const char *const namespaces[] = { "network", NULL };
+	static const struct {
+		struct runtime_criu criu;
+		const char *flag;
+	} cases[] = {
+		{ { .leave_running = true }, "--leave-running" },
+		{ { .pre_dump = true }, "--pre-dump" },
+		{ { .open_tcp = true }, "--tcp-established" },
+		{ { .external_unix_sockets = true }, "--ext-unix-sk" },
+		{ { .terminal = true }, "--shell-job" },
+		{ { .file_locks = true }, "--file-locks" },
+		{ { .cgroups_mode = "soft" }, "--manage-cgroups-mode" },
+		{ { .empty_namespaces = namespaces }, "--empty-ns" },
+		{ { .parent_path = "p" }, "--parent-path" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char sentence[100];
+
+		snprintf(sentence, sizeof(sentence), "runsc checkpoint has no %s", cases[i].flag);
+		expect_refused(RUNTIME_RUNSC,
+			Q(.verb = RUNTIME_CHECKPOINT, .id = "web", .criu = &cases[i].criu),
+			sentence);
+	}
+}
+
+static void test_verbs_that_a_runtime_lacks(void **state)
+{
+	struct runtime rt = make(RUNTIME_RUNSC);
+
+	(void)state;
+	expect_refused(
+		RUNTIME_RUNSC, Q(.verb = RUNTIME_UPDATE, .id = "web"), "runsc has no update");
+	expect_refused(RUNTIME_RUNSC, Q(.verb = RUNTIME_FEATURES), "runsc has no features");
+	expect_refused(RUNTIME_RUNC, Q(.verb = RUNTIME_WAIT, .id = "web"), "runc has no wait");
+	expect_refused(RUNTIME_CRUN, Q(.verb = RUNTIME_WAIT, .id = "web"), "crun has no wait");
+	expect_refused(RUNTIME_CRUN, Q(.verb = RUNTIME_STATS, .id = "web"), "crun has no stats");
+	expect_refused(RUNTIME_CRUN, Q(.verb = RUNTIME_EVENTS, .id = "web"), "crun has no events");
+	/* some have them: theirs to say */
+	expect_kind(RUNTIME_CRUN, Q(.verb = RUNTIME_FEATURES), "--root=/run/r features");
+	assert_false(runtime_has(&rt, RUNTIME_UPDATE));
+	assert_true(runtime_has(&rt, RUNTIME_CHECKPOINT));
+	runtime_deinit(&rt);
+}
+
+static void test_flags_of_runsc_alone(void **state)
+{
+	(void)state;
+	expect_kind(RUNTIME_RUNSC,
+		Q(.verb = RUNTIME_CREATE, .id = "web", .bundle = "/b", .user_log = "/u"),
+		"--root=/run/r create --bundle /b --user-log /u web");
+	expect_kind(RUNTIME_RUNSC,
+		Q(.verb = RUNTIME_EXEC, .id = "web", .process = "/f", .internal_pid_file = "/n"),
+		"--root=/run/r exec --process /f --internal-pid-file /n web");
+	expect_kind(RUNTIME_RUNSC,
+		Q(.verb = RUNTIME_KILL, .id = "web", .kill_pid = 12, .signal = 9),
+		"--root=/run/r kill --pid 12 web 9");
+	expect_refused(RUNTIME_RUNC,
+		Q(.verb = RUNTIME_CREATE, .id = "web", .bundle = "/b", .user_log = "/u"),
+		"runc create has no --user-log");
+	expect_refused(RUNTIME_CRUN,
+		Q(.verb = RUNTIME_EXEC, .id = "web", .process = "/f", .internal_pid_file = "/n"),
+		"crun exec has no --internal-pid-file");
+	expect_refused(RUNTIME_RUNC,
+		Q(.verb = RUNTIME_KILL, .id = "web", .kill_pid = 12, .signal = 9),
+		"runc kill has no --pid");
+}
+
+static void test_log_as_text(void **state)
+{
+	struct runtime rt = make(RUNTIME_CRUN);
+
+	(void)state;
+	rt.log_text = true;
+	expect(&rt, Q(.verb = RUNTIME_STATE, .id = "web", .log = "/l"),
+		"crun --root=/run/r --log=/l --log-format=text state web");
+	runtime_deinit(&rt);
+}
+
 /* A request full of everything: each verb takes what it knows and no more. */
 static void test_what_a_verb_does_not_take(void **state)
 {
@@ -143,12 +334,12 @@ static void test_what_a_runtime_lacks(void **state)
 	rt.no_pivot = true;
 	assert_error(
 		runtime_argv(&rt, Q(.verb = RUNTIME_CREATE, .id = "web", .bundle = "/b"), &a, &err),
-		&err, CODE_UNIMPLEMENTED, "runsc has no --no-pivot");
+		&err, CODE_UNIMPLEMENTED, "runsc create has no --no-pivot");
 	rt.no_pivot = false;
 	rt.no_new_keyring = true;
 	assert_error(
 		runtime_argv(&rt, Q(.verb = RUNTIME_RUN, .id = "web", .bundle = "/b"), &a, &err),
-		&err, CODE_UNIMPLEMENTED, "runsc has no --no-new-keyring");
+		&err, CODE_UNIMPLEMENTED, "runsc run has no --no-new-keyring");
 	assert_int_equal(a.n, 0);
 	/* where they do not matter they do not hinder */
 	expect(&rt, Q(.verb = RUNTIME_START, .id = "web"), "runsc --root=/run/r start web");
@@ -304,6 +495,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines_of_each_verb),
+		cmocka_unit_test(test_looking),
+		cmocka_unit_test(test_checkpoints),
+		cmocka_unit_test(test_checkpoint_options_that_runsc_lacks),
+		cmocka_unit_test(test_verbs_that_a_runtime_lacks),
+		cmocka_unit_test(test_flags_of_runsc_alone),
+		cmocka_unit_test(test_log_as_text),
 		cmocka_unit_test(test_what_a_verb_does_not_take),
 		cmocka_unit_test(test_options),
 		cmocka_unit_test(test_what_a_runtime_lacks),

@@ -365,8 +365,8 @@ static void test_state_refused(void **state)
 		"{\"id\":1,\"status\":\"s\",\"pid\":1}", "{\"id\":1,\"status\":\"s\",\"pid\":1}");
 	REFUSE_STATE("{\"id\":\"a\",\"status\":\"s\",\"pid\":\"1\"}",
 		"{\"id\":\"a\",\"status\":\"s\",\"pid\":\"1\"}");
-	REFUSE_STATE("{\"id\":\"a\",\"status\":\"s\",\"pid\":-1}",
-		"{\"id\":\"a\",\"status\":\"s\",\"pid\":-1}");
+	REFUSE_STATE("{\"id\":\"a\",\"status\":\"s\",\"pid\":-2}",
+		"{\"id\":\"a\",\"status\":\"s\",\"pid\":-2}");
 	REFUSE_STATE("{\"id\":\"a\",\"status\":\"s\",\"pid\":4194305}",
 		"{\"id\":\"a\",\"status\":\"s\",\"pid\":4194305}");
 	REFUSE_STATE("{\"id\":\"a\",\"status\":\"s\",\"pid\":1,\"bundle\":7}",

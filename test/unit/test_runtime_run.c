@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "common/limits.h"
+#include "common/runtime_look.h"
 #include "common/spawn.h"
 #include "test/unit/unit.h"
 
@@ -138,6 +139,127 @@ static void test_container_holds_stdout(void **state)
 	runtime_deinit(&rt);
 }
 
+/* What is given to a run is its stdin whole, and nothing else ever is. */
+static void test_input(void **state)
+{
+	struct runtime_request request = {
+		.verb = RUNTIME_UPDATE, .id = "web", .resources = "-", .input = "{\"a\":1}"
+	};
+	struct runtime rt = script(*state, "#!/bin/sh\necho \"$3 $(cat)\"\n", 0);
+	struct runtime_outcome o = RUNTIME_OUTCOME_INIT;
+	struct error err = ERROR_INIT;
+
+	assert_ok(runtime_run(&rt, &request, &o, &err), &err);
+	assert_int_equal(buf_append(&o.out, "", 1), 0);
+	assert_string_equal((const char *)buf_head(&o.out), "--resources {\"a\":1}\n");
+	runtime_outcome_deinit(&o);
+	request.input = NULL;
+	assert_ok(runtime_run(&rt, &request, &o, &err), &err);
+	assert_int_equal(buf_append(&o.out, "", 1), 0);
+	assert_string_equal((const char *)buf_head(&o.out), "--resources \n");
+	runtime_outcome_deinit(&o);
+	runtime_deinit(&rt);
+}
+
+/* The spec of an exec is a private file for as long as the run, whether that goes well or not. */
+static void test_process_spec(void **state)
+{
+	struct bed *bed = *state;
+	const struct runtime_request request = {
+		.verb = RUNTIME_EXEC, .id = "web", .process_spec = "{\"cwd\":\"/\"}"
+	};
+	struct runtime rt =
+		script(bed, "#!/bin/sh\nstat -c %a \"$4\"; cat \"$4\"; dirname \"$4\"\n", 0);
+	struct runtime_outcome o = RUNTIME_OUTCOME_INIT;
+	struct error err = ERROR_INIT;
+	char expected[128];
+
+	assert_int_equal(mkdirat(bed->dir, "tmp", 0700), 0);
+	snprintf(expected, sizeof(expected), "%s/tmp", bed->path);
+	setenv("TMPDIR", expected, 1);
+	assert_ok(runtime_run(&rt, &request, &o, &err), &err);
+	snprintf(expected, sizeof(expected), "600\n{\"cwd\":\"/\"}%s/tmp\n", bed->path);
+	assert_int_equal(buf_append(&o.out, "", 1), 0);
+	assert_string_equal((const char *)buf_head(&o.out), expected);
+	assert_int_equal(count_names(bed->dir, "tmp"), 0);
+	runtime_outcome_deinit(&o);
+	assert_int_equal(unlinkat(bed->dir, "runc", 0), 0);
+	assert_error(runtime_run(&rt, &request, &o, &err), &err, CODE_NOT_FOUND, NULL);
+	assert_int_equal(count_names(bed->dir, "tmp"), 0);
+	unsetenv("TMPDIR");
+	runtime_deinit(&rt);
+}
+
+static void test_group_and_death_signal(void **state)
+{
+	const struct runtime_request request = { .verb = RUNTIME_LIST };
+	struct runtime rt = script(*state, "#!/bin/sh\ncut -d' ' -f5 /proc/$$/stat\n", 0);
+	struct runtime_outcome o = RUNTIME_OUTCOME_INIT;
+	struct error err = ERROR_INIT;
+
+	assert_ok(runtime_run(&rt, &request, &o, &err), &err);
+	assert_int_not_equal(atoi((const char *)buf_head(&o.out)), getpgrp());
+	runtime_outcome_deinit(&o);
+	rt.same_group = true;
+	rt.death_signal = SIGKILL;
+	assert_ok(runtime_run(&rt, &request, &o, &err), &err);
+	assert_int_equal(atoi((const char *)buf_head(&o.out)), getpgrp());
+	runtime_outcome_deinit(&o);
+	runtime_deinit(&rt);
+}
+
+struct followed {
+	unsigned n, n_broken, stop_after;
+};
+
+static bool count_event(const struct runtime_event *e, void *userdata)
+{
+	struct followed *f = userdata;
+
+	f->n_broken += e->kind == RUNTIME_EVENT_BROKEN;
+	return ++f->n != f->stop_after;
+}
+
+static bool follow(struct bed *bed, const char *text, struct followed *f)
+{
+	const struct runtime_request request = {
+		.verb = RUNTIME_EVENTS, .id = "web", .interval_ms = 100
+	};
+	struct runtime rt = script(bed, text, 50);
+	struct runtime_outcome o = RUNTIME_OUTCOME_INIT;
+	struct error err = ERROR_INIT;
+	bool stopped = false;
+
+	assert_ok(runtime_follow(&rt, &request, count_event, f, &o, &stopped, &err), &err);
+	if (!stopped)
+		assert_ok(runtime_judge(&rt, RUNTIME_EVENTS, &o, NULL, &err), &err);
+	runtime_outcome_deinit(&o);
+	runtime_deinit(&rt);
+	return stopped;
+}
+
+/* A stream has no deadline, tells what is broken in it, and ends when its reader has enough. */
+static void test_following(void **state)
+{
+	struct followed f = { 0 };
+	int64_t begun = clock_monotonic_ms();
+
+	assert_false(follow(*state,
+		"#!/bin/sh\necho '{\"type\":\"oom\",\"id\":\"a\"}'; echo '{\"type'; sleep 0.2\n"
+		"echo '{\"type\":\"oom\",\"id\":\"b\"}'\n",
+		&f));
+	assert_int_equal(f.n, 3);
+	assert_int_equal(f.n_broken, 1);
+	f = (struct followed){ .stop_after = 2 };
+	assert_true(follow(*state,
+		"#!/bin/sh\nwhile :; do echo '{\"type\":\"oom\",\"id\":\"a\"}'; done\n", &f));
+	assert_int_equal(f.n, 2);
+	f = (struct followed){ .stop_after = 1 };
+	assert_true(follow(
+		*state, "#!/bin/sh\necho '{\"type\":\"oom\",\"id\":\"a\"}'; sleep 100\n", &f));
+	assert_true(clock_monotonic_ms() - begun < 20000);
+}
+
 static void test_vanished_runtime(void **state)
 {
 	struct bed *bed = *state;
@@ -164,6 +286,35 @@ static struct runtime_outcome call(const struct runtime *rt, enum runtime_verb v
 	return o;
 }
 
+/* What a runtime tells about itself. */
+static void check_itself(const struct runtime *rt)
+{
+	struct runtime_outcome o = call(rt, RUNTIME_VERSION);
+	struct runtime_version v;
+	struct runtime_features f;
+	struct error err = ERROR_INIT;
+	int r;
+
+	assert_ok(runtime_judge(rt, RUNTIME_VERSION, &o, NULL, &err), &err);
+	assert_ok(runtime_read_version(rt, &o.out, &v, &err), &err);
+	assert_true(*v.version && *v.spec);
+	runtime_version_deinit(&v);
+	runtime_outcome_deinit(&o);
+	if (!runtime_has(rt, RUNTIME_FEATURES))
+		return;
+	o = call(rt, RUNTIME_FEATURES);
+	r = runtime_judge(rt, RUNTIME_FEATURES, &o, NULL, &err);
+	if (r == 0) {
+		assert_ok(runtime_read_features(rt, &o.out, &f, &err), &err);
+		runtime_features_deinit(&f);
+	} else {
+		/* crun has them since 1.9 */
+		assert_int_equal(rt->kind, RUNTIME_CRUN);
+		assert_error(r, &err, CODE_UNKNOWN, "crun features: unknown command features");
+	}
+	runtime_outcome_deinit(&o);
+}
+
 /* The real ones: no container is listed, none is there to be asked for. */
 static void check_real(struct bed *bed, const char *name)
 {
@@ -182,9 +333,10 @@ static void check_real(struct bed *bed, const char *name)
 	assert_int_equal(n, 0);
 	runtime_states_free(list, n);
 	runtime_outcome_deinit(&o);
+	check_itself(&rt);
 	for (int verb = 0; verb < _RUNTIME_VERB_MAX; verb++) {
 		if (verb == RUNTIME_CREATE || verb == RUNTIME_RUN || verb == RUNTIME_EXEC ||
-			verb == RUNTIME_LIST)
+			verb == RUNTIME_LIST || verb >= RUNTIME_STATS)
 			continue;
 		o = call(&rt, (enum runtime_verb)verb);
 		assert_error(runtime_judge(&rt, (enum runtime_verb)verb, &o, NULL, &err), &err,
@@ -220,6 +372,10 @@ int main(void)
 		bed_test(test_limits),
 		bed_test(test_noise_instead_of_json),
 		bed_test(test_container_holds_stdout),
+		bed_test(test_input),
+		bed_test(test_process_spec),
+		bed_test(test_group_and_death_signal),
+		bed_test(test_following),
 		bed_test(test_vanished_runtime),
 		bed_test(test_real_runtimes),
 	};
