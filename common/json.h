@@ -46,3 +46,9 @@ bool json_get_bool(const json_t *obj, const char *key, bool otherwise);
 /* Integers, those past 63 bits too, which json_parse() keeps as strings. false: not one that fits. */
 bool json_uint64(const json_t *j, uint64_t *ret);
 bool json_int64(const json_t *j, int64_t *ret);
+
+/*
+ * The line, from 1 on, of the key to which path leads (names from the document's object down,
+ * ending with NULL) in a text that json_parse() has taken. 1 where it is not there.
+ */
+size_t json_line_of(const void *data, size_t n, const char *const *path);

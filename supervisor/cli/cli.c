@@ -33,7 +33,7 @@ const struct option global_options[] = {
 	OPTION_VALUE(0, "root", "DIR", struct globals, root, "cleat's own folder [/run/cleat]"),
 	OPTION_VALUE('n', "namespace", "NS", struct globals, ns, "namespace of ids [default]"),
 	OPTION_VALUE(0, "runtime", "NAME", struct globals, runtime,
-		"runc, crun, runsc or an absolute path [runc]"),
+		"runc, crun, runsc, an absolute path, or a name from runtimes.json [runc]"),
 	OPTION_MANY(0, "runtime-opt", "NAME=VALUE", struct globals, runtime_options,
 		"a global option of the runtime; may be repeated"),
 	OPTION_VALUE(0, "deadline", "SECONDS", struct globals, deadline,

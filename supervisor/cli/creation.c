@@ -34,23 +34,39 @@ static bool decide_terminal(const struct create_options *o, const struct bundle 
 
 /* --- the runtime --- */
 
-static int check_runtime(const char *name, struct error *err)
+static bool is_kind(const char *name)
 {
 	static const char *const known[] = { "runc", "crun", "runsc" };
 
-	if (!name || *name == '/')
-		return 0;
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
 		if (strcmp(name, known[i]) == 0)
-			return 0;
+			return true;
+	return false;
+}
+
+/* A name that is neither a runtime's nor a path is looked for in runtimes.json. */
+static int find_runtime(const char *name, struct runtime_set *ret, struct error *err)
+{
+	const char *path = runtimes_path();
+	int r;
+
+	if (!name || *name == '/' || is_kind(name))
+		return 0;
+	r = runtimes_find(path, name, ret, err);
+	if (r != CODE_NOT_FOUND)
+		return r;
 	return error_set(err, CODE_INVALID_ARGUMENT,
-		"--runtime \"%s\" is none of runc, crun, runsc, and no absolute path", name);
+		"--runtime \"%s\" is none of runc, crun, runsc, no absolute path, and no name in %s",
+		name, path);
 }
 
 /* systemd-cgroup has a field of its own; the rest goes to the runtime as it is. */
-static void set_runtime_options(
-	const struct cli *cli, Cleat__Shim__V1__RuntimeOptions *ret, char **others)
+static void set_runtime_options(const struct cli *cli, const struct runtime_set *set,
+	Cleat__Shim__V1__RuntimeOptions *ret, char **others)
 {
+	ret->systemd_cgroup = set->systemd_cgroup;
+	for (size_t i = 0; i < set->options.n; i++)
+		others[ret->n_options++] = set->options.v[i];
 	for (size_t i = 0; i < cli->g.runtime_options.n; i++) {
 		char *option = cli->g.runtime_options.v[i];
 
@@ -63,30 +79,55 @@ static void set_runtime_options(
 	ret->options = others;
 }
 
+static void set_runtime_program(
+	const struct cli *cli, const struct runtime_set *set, Cleat__Shim__V1__RuntimeOptions *ret)
+{
+	const char *name = cli->g.runtime ? cli->g.runtime : "runc";
+
+	if (*name == '/')
+		ret->command = (char *)name;
+	else if (is_kind(name))
+		ret->kind = (char *)name;
+	if (set->kind)
+		ret->kind = set->kind;
+	if (set->command)
+		ret->command = set->command;
+}
+
+/* Of a set's root each namespace gets a folder, so that equal ids do not meet. 0 or -ENOMEM. */
+static int set_runtime_root(const struct cli *cli, struct creation *c)
+{
+	const char *root = c->runtime.root ? c->runtime.root : cli->root;
+	const char *middle = c->runtime.root ? "" : "/r";
+
+	if (!c->runtime.root && cli->via != VIA_DIRECT)
+		return 0;
+	if (asprintf(&c->runtime_root, "%s%s/%s", root, middle, cli->ns) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
 static int set_runtime(struct cli *cli, struct creation *c, struct error *err)
 {
 	Cleat__Shim__V1__RuntimeOptions m = CLEAT__SHIM__V1__RUNTIME_OPTIONS__INIT;
-	_cleanup_free_ char **others = calloc(cli->g.runtime_options.n + 1, sizeof(*others));
-	const char *name = cli->g.runtime ? cli->g.runtime : "runc";
+	const struct runtime_set *set = &c->runtime;
+	_cleanup_free_ char **others =
+		calloc(cli->g.runtime_options.n + set->options.n + 1, sizeof(*others));
 
 	if (!others)
 		return error_errno(err, -ENOMEM, "runtime options");
-	if (*name == '/')
-		m.command = (char *)name;
-	else
-		m.kind = (char *)name;
-	if (cli->via == VIA_DIRECT) {
-		if (asprintf(&c->runtime_root, "%s/r/%s", cli->root, cli->ns) < 0)
-			return error_errno(err, -ENOMEM, "runtime options");
+	set_runtime_program(cli, set, &m);
+	if (set_runtime_root(cli, c) < 0)
+		return error_errno(err, -ENOMEM, "runtime options");
+	if (c->runtime_root)
 		m.root = c->runtime_root;
-	}
-	m.deadline_ms = cli->deadline_ms;
+	m.deadline_ms = cli->deadline_ms ? cli->deadline_ms : set->deadline_ms;
 	m.no_pivot = c->options->no_pivot;
 	m.no_new_keyring = c->options->no_new_keyring;
 	m.run = c->runs;
 	if (c->spec_bundle)
 		m.spec_bundle = c->spec_bundle;
-	set_runtime_options(cli, &m, others);
+	set_runtime_options(cli, set, &m, others);
 	c->packed = malloc(cleat__shim__v1__runtime_options__get_packed_size(&m) + 1);
 	if (!c->packed)
 		return error_errno(err, -ENOMEM, "runtime options");
@@ -204,7 +245,7 @@ int creation_begin(struct cli *cli, const struct create_options *options, const 
 	*c = (struct creation){ .options = options, .bundle = BUNDLE_INIT, .target = TARGET_INIT };
 	r = id_check(id, "container id", err);
 	if (r == 0)
-		r = check_runtime(cli->g.runtime, err);
+		r = find_runtime(cli->g.runtime, &c->runtime, err);
 	if (r == 0)
 		r = bundle_load(options->bundle ? options->bundle : ".", &c->bundle, err);
 	if (r != 0)
@@ -229,6 +270,7 @@ void creation_end(struct creation *c)
 {
 	target_close(&c->target);
 	bundle_deinit(&c->bundle);
+	runtime_set_deinit(&c->runtime);
 	free(c->spec_bundle);
 	free(c->runtime_root);
 	free(c->packed);

@@ -12,6 +12,7 @@
 #include <event2/event.h>
 
 #include "common/bundle.h"
+#include "common/runtimes.h"
 #include "common/error.h"
 #include "google/protobuf/any.pb-c.h"
 #include "monitor.pb-c.h"
@@ -34,7 +35,8 @@ struct creation {
 	bool runs;	   /* Create starts it too; otherwise that is the caller's */
 	char *spec_bundle; /* folder of the copied config.json; NULL: the bundle's own is used */
 	char *runtime_root;
-	uint8_t *packed; /* RuntimeOptions */
+	struct runtime_set runtime; /* what --runtime names in runtimes.json, or nothing */
+	uint8_t *packed;	    /* RuntimeOptions */
 	Google__Protobuf__Any any;
 	Containerd__Task__V2__CreateTaskRequest request;
 };

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See the header. Runs nothing and looks for no program: a set may name one that is not there yet.
+ * Subtle: all of the file is checked whichever name is asked for, or a mistake in one set would be
+ * found by whoever needs it at night.
+ */
+#include "common/runtimes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/fd.h"
+#include "common/json.h"
+#include "common/limits.h"
+#include "common/runtime.h"
+#include "common/text.h"
+
+#define VERSION		1
+#define LIMIT_NAME	64
+#define DEADLINE_MS_MAX 86400000
+
+/* A file under inspection. */
+struct source {
+	const char *file;
+	const void *data;
+	size_t n;
+	struct error *err;
+};
+
+void runtime_set_deinit(struct runtime_set *s)
+{
+	free(s->kind);
+	free(s->command);
+	free(s->root);
+	argv_deinit(&s->options);
+	*s = RUNTIME_SET_INIT;
+}
+
+const char *runtimes_path(void)
+{
+	const char *path = getenv(RUNTIMES_VARIABLE);
+
+	return path && *path ? path : RUNTIMES_PATH;
+}
+
+/* "FILE:LINE: runtimes.fast.options: WHAT". name and key may be NULL. */
+static int refuse(const struct source *s, const char *top, const char *name, const char *key,
+	const char *what)
+{
+	const char *const path[] = { top, name, key, NULL };
+	_cleanup_free_ char *shown = name ? text_clean(name, strlen(name), LIMIT_NAME) : NULL;
+	_cleanup_free_ char *last = key ? text_clean(key, strlen(key), LIMIT_NAME) : NULL;
+
+	return error_set(s->err, CODE_INVALID_ARGUMENT, "%s:%zu: %s%s%s%s%s%s%s", s->file,
+		json_line_of(s->data, s->n, path), top ? top : "", name ? "." : "",
+		name ? shown : "", key ? "." : "", key ? last : "", top ? ": " : "", what);
+}
+
+/* --- the keys of a set: each takes its value, or says what is wrong with it --- */
+
+static int copy(char **to, const json_t *value)
+{
+	*to = strdup(json_string_value(value));
+	return *to ? 0 : -ENOMEM;
+}
+
+static const char *check_kind(const json_t *value)
+{
+	if (!json_is_string(value))
+		return "not a string";
+	for (int kind = 0; kind < _RUNTIME_KIND_MAX; kind++)
+		if (strcmp(json_string_value(value), runtime_kind_name((enum runtime_kind)kind)) ==
+			0)
+			return NULL;
+	return "none of runc, crun, runsc";
+}
+
+static int take_kind(const json_t *value, struct runtime_set *ret)
+{
+	return copy(&ret->kind, value);
+}
+
+static const char *check_command(const json_t *value)
+{
+	const char *text = json_string_value(value);
+
+	if (!text)
+		return "not a string";
+	return *text == '/' || (*text && !strchr(text, '/'))
+		       ? NULL
+		       : "neither a name nor an absolute path";
+}
+
+static int take_command(const json_t *value, struct runtime_set *ret)
+{
+	return copy(&ret->command, value);
+}
+
+static const char *check_root(const json_t *value)
+{
+	if (!json_is_string(value))
+		return "not a string";
+	return *json_string_value(value) == '/' ? NULL : "not an absolute path";
+}
+
+static int take_root(const json_t *value, struct runtime_set *ret)
+{
+	return copy(&ret->root, value);
+}
+
+static const char *check_options(const json_t *value)
+{
+	if (!json_is_array(value))
+		return "not a list of strings";
+	for (size_t i = 0; i < json_array_size(value); i++) {
+		_cleanup_(runtime_deinit) struct runtime any = RUNTIME_INIT;
+		const json_t *option = json_array_get(value, i);
+
+		if (!json_is_string(option))
+			return "not a list of strings";
+		if (runtime_add_option(&any, json_string_value(option), NULL) != 0)
+			return "an option must be NAME or NAME=VALUE, without dashes";
+	}
+	return NULL;
+}
+
+static int take_options(const json_t *value, struct runtime_set *ret)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < json_array_size(value) && r == 0; i++)
+		r = argv_add(&ret->options, json_string_value(json_array_get(value, i)));
+	return r;
+}
+
+static const char *check_bool(const json_t *value)
+{
+	return json_is_boolean(value) ? NULL : "neither true nor false";
+}
+
+static int take_systemd_cgroup(const json_t *value, struct runtime_set *ret)
+{
+	ret->systemd_cgroup = json_is_true(value);
+	return 0;
+}
+
+static const char *check_deadline(const json_t *value)
+{
+	json_int_t ms = json_is_integer(value) ? json_integer_value(value) : 0;
+
+	return ms >= 1 && ms <= DEADLINE_MS_MAX ? NULL
+						: "not a number of milliseconds up to 86400000";
+}
+
+static int take_deadline(const json_t *value, struct runtime_set *ret)
+{
+	ret->deadline_ms = (uint32_t)json_integer_value(value);
+	return 0;
+}
+
+static const struct key {
+	const char *name;
+	const char *(*check)(const json_t *value); /* what is wrong, or NULL */
+	int (*take)(const json_t *value, struct runtime_set *ret);
+} keys[] = {
+	{ "kind", check_kind, take_kind },
+	{ "command", check_command, take_command },
+	{ "root", check_root, take_root },
+	{ "options", check_options, take_options },
+	{ "systemd_cgroup", check_bool, take_systemd_cgroup },
+	{ "deadline_ms", check_deadline, take_deadline },
+};
+
+static const struct key *find_key(const char *name)
+{
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+		if (strcmp(keys[i].name, name) == 0)
+			return &keys[i];
+	return NULL;
+}
+
+/* --- the document --- */
+
+/* A word, and none that `--runtime` takes for something else. */
+static const char *check_name(const char *name)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789._-";
+
+	if (!*name || strlen(name) > LIMIT_NAME || name[strspn(name, letters)] || *name == '-')
+		return "a name is of letters, digits, '.', '_' and '-', and 64 bytes at most";
+	for (int kind = 0; kind < _RUNTIME_KIND_MAX; kind++)
+		if (strcmp(name, runtime_kind_name((enum runtime_kind)kind)) == 0)
+			return "a name that a runtime has itself";
+	return NULL;
+}
+
+static int check_set(const struct source *s, const char *name, json_t *set)
+{
+	const char *wrong = check_name(name), *key;
+	json_t *value;
+
+	if (wrong || !json_is_object(set))
+		return refuse(s, "runtimes", name, NULL, wrong ? wrong : "not an object");
+	json_object_foreach (set, key, value) {
+		const struct key *k = find_key(key);
+
+		wrong = k ? k->check(value) : "not a key that is known";
+		if (wrong)
+			return refuse(s, "runtimes", name, key, wrong);
+	}
+	return 0;
+}
+
+static int check_document(const struct source *s, json_t *j)
+{
+	const json_t *version = json_object_get(j, "v");
+	json_t *runtimes = json_object_get(j, "runtimes"), *value;
+	const char *key;
+	int r = 0;
+
+	if (!json_is_object(j))
+		return refuse(s, NULL, NULL, NULL, "not an object");
+	if (!json_is_integer(version))
+		return refuse(s, "v", NULL, NULL, "not a number");
+	if (json_integer_value(version) != VERSION)
+		return refuse(
+			s, "v", NULL, NULL, "not a version that this cleat knows: it knows 1");
+	json_object_foreach (j, key, value)
+		if (strcmp(key, "v") != 0 && strcmp(key, "runtimes") != 0)
+			return refuse(s, key, NULL, NULL, "not a key that is known");
+	if (!json_is_object(runtimes))
+		return refuse(s, "runtimes", NULL, NULL, "not an object");
+	json_object_foreach (runtimes, key, value) {
+		r = check_set(s, key, value);
+		if (r != 0)
+			break;
+	}
+	return r;
+}
+
+static int take_set(const struct source *s, json_t *set, struct runtime_set *ret)
+{
+	_cleanup_runtime_set_ struct runtime_set taken = RUNTIME_SET_INIT;
+	const char *key;
+	json_t *value;
+
+	json_object_foreach (set, key, value)
+		if (find_key(key)->take(value, &taken) < 0)
+			return error_errno(s->err, -ENOMEM, "%s", s->file);
+	*ret = taken;
+	taken = RUNTIME_SET_INIT;
+	return 0;
+}
+
+/* jansson's complaint with our way of naming a place. */
+static int parse(const struct source *s, json_t **ret)
+{
+	_cleanup_free_ char *text = NULL;
+	json_error_t at;
+
+	*ret = json_loadb(s->n ? s->data : "", s->n, JSON_REJECT_DUPLICATES, &at);
+	if (*ret)
+		return 0;
+	text = text_clean(at.text, strlen(at.text), sizeof(at.text));
+	return error_set(s->err, CODE_INVALID_ARGUMENT, "%s:%d: %s", s->file,
+		at.line > 0 ? at.line : 1, text ? text : "not JSON");
+}
+
+int runtimes_find_in(const char *file, const void *data, size_t n, const char *name,
+	struct runtime_set *ret, struct error *err)
+{
+	const struct source s = { file, data, n, err };
+	_cleanup_json_ json_t *j = NULL;
+	json_t *set;
+	int r = parse(&s, &j);
+
+	if (r == 0)
+		r = check_document(&s, j);
+	if (r != 0)
+		return r;
+	set = json_object_get(json_object_get(j, "runtimes"), name);
+	if (!set)
+		return error_set(err, CODE_NOT_FOUND, "%s: no runtimes.%.80s", file, name);
+	return take_set(&s, set, ret);
+}
+
+int runtimes_find(const char *path, const char *name, struct runtime_set *ret, struct error *err)
+{
+	/* a link is fine here: the folder is the administrator's */
+	_cleanup_free_ char *real = realpath(path, NULL);
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	int r = real ? fd_read_file(AT_FDCWD, real, &text, LIMIT_RUNTIMES_JSON) : -errno;
+
+	if (r == -EFBIG)
+		return error_set(err, CODE_RESOURCE_EXHAUSTED, "%s: larger than %u bytes", path,
+			LIMIT_RUNTIMES_JSON);
+	if (r == -EINVAL)
+		return error_set(err, CODE_INVALID_ARGUMENT, "%s: not a regular file", path);
+	if (r < 0)
+		return error_errno(err, r, "%s", path);
+	return runtimes_find_in(path, buf_head(&text), text.len, name, ret, err);
+}
