@@ -11,7 +11,9 @@
 
 #include "common/clock.h"
 
-#define TICK_MS 10
+#define TICK_MS	 10
+#define NEVER_MS 600
+#define LONG_MS	 5000
 
 char *format(const char *fmt, ...)
 {
@@ -59,6 +61,11 @@ void conform_deinit(struct conform *conform)
 {
 	event_free(conform->tick);
 	event_base_free(conform->base);
+}
+
+int64_t conform_watch_ms(const struct conform *conform)
+{
+	return conform->reference ? NEVER_MS : LONG_MS;
 }
 
 bool conform_wait(

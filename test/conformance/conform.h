@@ -35,6 +35,9 @@ char *format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Ends the program with a sentence: for what says nothing about a shim. */
 void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 
+/* How long to watch for what ours does and the reference may never do. */
+int64_t conform_watch_ms(const struct conform *conform);
+
 /* Turns the loop until holds() says so. False when it did not in time. */
 bool conform_wait(
 	struct conform *conform, bool (*holds)(void *userdata), void *userdata, int64_t timeout_ms);

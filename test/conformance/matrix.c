@@ -83,7 +83,7 @@ static void after_close_io(struct box *box, const struct cell *c, FILE *f)
 	box->any_order = c->state == STATE_PAUSED; /* a thawed process ends when it likes */
 	if (!make_run(box, c))
 		return;
-	print_end(box, c->who, ALIVE_MS, f);
+	print_end(box, c->who, conform_watch_ms(box->conform), f);
 	if (c->state == STATE_RUNNING)
 		fprintf(f, "; then %s", ask_status(box, c->who));
 }

@@ -15,7 +15,6 @@
 
 #define N_WAITS 8
 #define LONG_MS 3000
-#define NONE_MS 400 /* how long something is watched that should not happen */
 
 /* Asks and prints the answer after a word of its own. */
 static int tell(struct box *box, const char *word, const struct ask *what, FILE *f)
@@ -114,7 +113,7 @@ static void wait_and_delete(struct box *box, enum who who, FILE *f)
 	ask_for(box, CALL_CONNECT, INIT);
 	tell(box, "deleted ", &(struct ask){ .call = CALL_DELETE, .who = who }, f);
 	fputs(", wait ", f);
-	if (ask_await(box, &a, NONE_MS))
+	if (ask_await(box, &a, conform_watch_ms(box->conform)))
 		answer_print(box, &a, f);
 	else
 		fputs("stays open", f);

@@ -187,6 +187,41 @@ static void close_twice(struct box *box, enum who who, FILE *f)
 	print_end(box, who, f);
 }
 
+/* The client keeps its end open: what is said is then CloseIO's doing alone. */
+static void close_with_writer(struct box *box, enum who who, enum state state, FILE *f)
+{
+	_cleanup_free_ char *fault = state_enter(box, state, who);
+	_cleanup_answer_ struct answer a = { 0 }, w = { 0 };
+
+	if (fault) {
+		fprintf(f, "!%s", fault);
+		return;
+	}
+	box_write(box, who, "queued");
+	ask(box, &(struct ask){ .call = CALL_CLOSE_IO, .who = who }, &a);
+	answer_print(box, &a, f);
+	if (state == STATE_CREATED)
+		ask_for(box, CALL_START, who);
+	ask_begin(box, &(struct ask){ .call = CALL_WAIT, .who = who }, &w);
+	fputs(", wait ", f);
+	if (ask_await(box, &w, conform_watch_ms(box->conform)))
+		answer_print(box, &w, f);
+	else
+		fputs("stays open", f);
+	box_await_output(box, who, "queued", LONG_MS);
+	print_text("stdout", &box->streams[who].seen, f);
+}
+
+static void close_running(struct box *box, enum who who, FILE *f)
+{
+	close_with_writer(box, who, STATE_RUNNING, f);
+}
+
+static void close_early(struct box *box, enum who who, FILE *f)
+{
+	close_with_writer(box, who, STATE_CREATED, f);
+}
+
 const struct scenario scenarios_streams[] = {
 	{ "stdio fifo", INIT, .command = TALKS, .run = through_fifos },
 	{ "stdio fifo", EXEC, .run = through_fifos },
@@ -207,5 +242,9 @@ const struct scenario scenarios_streams[] = {
 	{ "ResizePty no-terminal", EXEC, .run = resize_without },
 	{ "CloseIO twice", INIT, .command = TALKS, .run = close_twice },
 	{ "CloseIO twice", EXEC, .run = close_twice },
+	{ "CloseIO alone", INIT, .run = close_running },
+	{ "CloseIO alone", EXEC, .run = close_running },
+	{ "CloseIO alone-early", INIT, .run = close_early },
+	{ "CloseIO alone-early", EXEC, .run = close_early },
 	{ 0 },
 };
