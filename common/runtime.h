@@ -100,7 +100,7 @@ struct runtime_request {
 	const struct runtime_criu *criu; /* checkpoint, restore; NULL: nothing said */
 	const struct argv *ps_options;	 /* top: after the id; NULL: none */
 	/*
-	 * Given to runtime_run(): update's stdin, and the process spec of an exec for which a
+	 * update's stdin; and, for runtime_run() alone, the process spec of an exec for which a
 	 * private temporary file is made and removed again (process is set to it).
 	 */
 	const char *input;

@@ -268,19 +268,24 @@ static int call_new(struct shim *shim, const struct runtime *rt, enum runtime_ve
 }
 
 /* The child's descriptors: the caller's, or pipes of ours whose writing ends *to_close gets. */
-static int call_stdio(struct runtime_call *call, const int stdio[3], int child[3], int to_close[2])
+static int call_stdio(struct runtime_call *call, const int stdio[3], const char *input,
+	int child[3], int to_close[3])
 {
-	int r;
+	int r = 0;
 
 	if (stdio) {
 		memcpy(child, stdio, 3 * sizeof(int));
 		return 0;
 	}
-	r = capture_open(call, &call->out, &call->outcome.out, LIMIT_RUNTIME_JSON, &to_close[0]);
+	if (input)
+		r = fd_of_data(input, strlen(input), &to_close[2]);
+	if (r == 0)
+		r = capture_open(
+			call, &call->out, &call->outcome.out, LIMIT_RUNTIME_JSON, &to_close[0]);
 	if (r == 0)
 		r = capture_open(
 			call, &call->err, &call->outcome.err, LIMIT_RUNTIME_STDERR, &to_close[1]);
-	child[0] = -1;
+	child[0] = to_close[2];
 	child[1] = to_close[0];
 	child[2] = to_close[1];
 	return r;
@@ -291,10 +296,10 @@ int runtime_call_begin(struct shim *shim, const struct runtime *rt,
 	runtime_call_done done, void *userdata, struct runtime_call **ret, struct error *err)
 {
 	_cleanup_argv_ struct argv argv = ARGV_INIT;
-	_cleanup_close_ int out = -1, error = -1;
+	_cleanup_close_ int out = -1, error = -1, in = -1;
 	struct runtime_request with_log = *request;
 	struct runtime_call *call = NULL;
-	int child[3], to_close[2] = { -1, -1 };
+	int child[3], to_close[3] = { -1, -1, -1 };
 	int r = call_new(shim, rt, request->verb, deadline_ms, &call);
 
 	if (r < 0)
@@ -305,9 +310,10 @@ int runtime_call_begin(struct shim *shim, const struct runtime *rt,
 		call_free(call);
 		return r;
 	}
-	r = call_stdio(call, stdio, child, to_close);
+	r = call_stdio(call, stdio, request->input, child, to_close);
 	out = to_close[0];
 	error = to_close[1];
+	in = to_close[2];
 	if (r == 0)
 		r = call_spawn(call, &argv, child);
 	if (r < 0) {

@@ -25,10 +25,10 @@ typedef void (*runtime_call_done)(const struct error *err, const char *words,
 
 /*
  * Begins a run. stdio: descriptors for its 0, 1, 2 (-1: /dev/null; not consumed), with which it
- * leaves the container behind (create, exec); NULL: stdin is empty, stdout and stderr are
- * captured. request->log is set here. deadline_ms: one that is shorter than the runtime's, or 0.
- * done never runs from within this function; if this function fails, it does not run at all. *ret
- * may be NULL.
+ * leaves the container behind (create, exec); NULL: stdin is request->input or empty, stdout and
+ * stderr are captured. request->log is set here. deadline_ms: one that is shorter than the
+ * runtime's, or 0. done never runs from within this function; if this function fails, it does not
+ * run at all. *ret may be NULL.
  */
 int runtime_call_begin(struct shim *shim, const struct runtime *rt,
 	const struct runtime_request *request, const int stdio[3], uint32_t deadline_ms,
