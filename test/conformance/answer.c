@@ -78,7 +78,7 @@ static char *process_name(const struct box *box, const Containerd__V1__Types__Pr
 
 static void print_pids(const struct box *box, const Containerd__Task__V2__PidsResponse *r, FILE *f)
 {
-	char *names[16];
+	char *names[16] = { NULL };
 	size_t n = 0;
 
 	fputs("processes:", f);
