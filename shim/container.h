@@ -111,6 +111,12 @@ void process_start(struct process *p, op_done done, void *userdata);
 void process_delete(struct process *p, op_done done, void *userdata);
 void container_pause(struct container *c, op_done done, void *userdata);
 void container_resume(struct container *c, op_done done, void *userdata);
+/*
+ * Other limits, by a document of OCI LinuxResources. A bad one is CODE_INVALID_ARGUMENT with the
+ * field's name, and nothing is changed.
+ */
+void container_update(
+	struct container *c, const void *resources, size_t n, op_done done, void *userdata);
 
 /*
  * Signals a process, or with all (init only) every process of the container. SIGKILL goes through

@@ -20,6 +20,7 @@ enum operation_kind {
 	OPERATION_DELETE,
 	OPERATION_PAUSE,
 	OPERATION_RESUME,
+	OPERATION_UPDATE,
 };
 
 struct operation {

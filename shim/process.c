@@ -17,16 +17,16 @@
 
 /* Every pair answered. A process that is still being created is not there for anybody. */
 static const uint8_t table[_PROCESS_STATUS_MAX][_PROCESS_EVENT_MAX] = {
-	/*                    START KILL DELETE PAUSE RESUME EXEC RESIZE CLOSE_IO WAIT */
-	[PROCESS_CREATING] = { NF, NF, NF, NF, NF, NF, NF, NF, NF },
-	[PROCESS_CREATED] = { OK, OK, OK, FP, FP, OK, OK, OK, OK },
-	[PROCESS_RUNNING] = { FP, OK, FP, OK, FP, OK, OK, OK, OK },
-	[PROCESS_PAUSING] = { FP, OK, FP, FP, FP, FP, OK, OK, OK },
-	[PROCESS_PAUSED] = { FP, OK, FP, FP, OK, FP, OK, OK, OK },
-	[PROCESS_STOPPED] = { FP, NF, OK, FP, FP, FP, FP, OK, OK },
-	[PROCESS_DELETED] = { NF, NF, NF, NF, NF, NF, NF, NF, NF },
+	/*                    START KILL DELETE PAUSE RESUME EXEC RESIZE CLOSE_IO WAIT UPDATE */
+	[PROCESS_CREATING] = { NF, NF, NF, NF, NF, NF, NF, NF, NF, NF },
+	[PROCESS_CREATED] = { OK, OK, OK, FP, FP, OK, OK, OK, OK, OK },
+	[PROCESS_RUNNING] = { FP, OK, FP, OK, FP, OK, OK, OK, OK, OK },
+	[PROCESS_PAUSING] = { FP, OK, FP, FP, FP, FP, OK, OK, OK, OK },
+	[PROCESS_PAUSED] = { FP, OK, FP, FP, OK, FP, OK, OK, OK, OK },
+	[PROCESS_STOPPED] = { FP, NF, OK, FP, FP, FP, FP, OK, OK, FP },
+	[PROCESS_DELETED] = { NF, NF, NF, NF, NF, NF, NF, NF, NF, NF },
 };
-_Static_assert(_PROCESS_EVENT_MAX == 9, "a column for every event");
+_Static_assert(_PROCESS_EVENT_MAX == 10, "a column for every event");
 
 static const char *const event_words[_PROCESS_EVENT_MAX] = {
 	[PROCESS_START] = "start",
@@ -38,6 +38,7 @@ static const char *const event_words[_PROCESS_EVENT_MAX] = {
 	[PROCESS_RESIZE] = "resize",
 	[PROCESS_CLOSE_IO] = "close the stdin of",
 	[PROCESS_WAIT] = "wait for",
+	[PROCESS_UPDATE] = "update",
 };
 
 static const char *const status_words[_PROCESS_STATUS_MAX] = {
@@ -69,7 +70,9 @@ int process_check(const struct process *p, enum process_event event, struct erro
 	if (event == PROCESS_EXEC)
 		return error_set(err, FP, "cannot exec in a %s container", status);
 	return error_set(err, code, "cannot %s a %s %s", event_words[event], status,
-		event == PROCESS_PAUSE || event == PROCESS_RESUME ? "container" : "process");
+		event == PROCESS_PAUSE || event == PROCESS_RESUME || event == PROCESS_UPDATE
+			? "container"
+			: "process");
 }
 
 int process_new(struct container *container, const char *exec_id, struct process **ret)

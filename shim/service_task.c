@@ -385,10 +385,37 @@ static void task_checkpoint(
 	unimplemented(userdata, call, "Checkpoint");
 }
 
+/* Whether an Any is said to hold OCI LinuxResources; clients give the type with and without a host. */
+static bool has_resources(const Google__Protobuf__Any *any)
+{
+	static const char type[] = "LinuxResources";
+	size_t n = any ? strlen(any->type_url) : 0;
+
+	return any &&
+	       (n == 0 || (n >= sizeof(type) - 1 &&
+				  strcmp(any->type_url + n - (sizeof(type) - 1), type) == 0));
+}
+
 static void task_update(struct ttrpc_call *call, const ProtobufCMessage *request, void *userdata)
 {
-	(void)request;
-	unimplemented(userdata, call, "Update");
+	const Containerd__Task__V2__UpdateTaskRequest *r = (const void *)request;
+	struct container *c = find_container(userdata, call, r->id);
+	_cleanup_error_ struct error err = ERROR_INIT;
+	struct request *updating;
+
+	if (!c)
+		return;
+	if (!has_resources(r->resources)) {
+		error_set(&err, CODE_INVALID_ARGUMENT,
+			"resources of type \"%.200s\": not LinuxResources",
+			r->resources ? r->resources->type_url : "");
+		refuse(userdata, call, &err);
+		return;
+	}
+	updating = new_request(userdata, call, request_reply_empty);
+	if (updating)
+		container_update(c, r->resources->value.data, r->resources->value.len, request_done,
+			updating);
 }
 
 static void task_stats(struct ttrpc_call *call, const ProtobufCMessage *request, void *userdata)

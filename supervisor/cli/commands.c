@@ -16,6 +16,7 @@ const struct command *const commands[] = {
 	&command_delete,
 	&command_exec,
 	&command_ps,
+	&command_update,
 	&command_list,
 	&command_state,
 	&command_events,

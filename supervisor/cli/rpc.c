@@ -19,6 +19,9 @@ const struct rpc rpc_wait = { TASK_SERVICE, "Wait",
 	&containerd__task__v2__wait_response__descriptor };
 const struct rpc rpc_pids = { TASK_SERVICE, "Pids",
 	&containerd__task__v2__pids_response__descriptor };
+const struct rpc rpc_stats = { TASK_SERVICE, "Stats",
+	&containerd__task__v2__stats_response__descriptor };
+const struct rpc rpc_update = { TASK_SERVICE, "Update", &google__protobuf__empty__descriptor };
 const struct rpc rpc_pause = { TASK_SERVICE, "Pause", &google__protobuf__empty__descriptor };
 const struct rpc rpc_resume = { TASK_SERVICE, "Resume", &google__protobuf__empty__descriptor };
 const struct rpc rpc_resize_pty = { TASK_SERVICE, "ResizePty",

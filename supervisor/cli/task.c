@@ -6,6 +6,7 @@
 #include "supervisor/cli/task.h"
 
 #include <poll.h>
+#include <string.h>
 
 #include "common/limits.h"
 #include "common/pbtime.h"
@@ -122,6 +123,19 @@ int task_resume(struct cli *cli, struct target *t, struct error *err)
 	return call_empty(t, &rpc_resume, &m.base, task_call_ms(cli), err);
 }
 
+int task_update(struct cli *cli, struct target *t, const char *document, struct error *err)
+{
+	Containerd__Task__V2__UpdateTaskRequest m = CONTAINERD__TASK__V2__UPDATE_TASK_REQUEST__INIT;
+	Google__Protobuf__Any any = GOOGLE__PROTOBUF__ANY__INIT;
+
+	any.type_url = (char *)"types.containerd.io/opencontainers/runtime-spec/1/LinuxResources";
+	any.value.data = (uint8_t *)document;
+	any.value.len = strlen(document);
+	m.id = t->id;
+	m.resources = &any;
+	return call_empty(t, &rpc_update, &m.base, task_call_ms(cli), err);
+}
+
 int task_delete(struct cli *cli, struct target *t, const char *exec_id, struct error *err)
 {
 	Containerd__Task__V2__DeleteRequest m = CONTAINERD__TASK__V2__DELETE_REQUEST__INIT;
@@ -195,13 +209,7 @@ int task_stats(struct cli *cli, struct target *t, Containerd__Task__V2__StatsRes
 	struct error *err)
 {
 	Containerd__Task__V2__StatsRequest m = CONTAINERD__TASK__V2__STATS_REQUEST__INIT;
-	const struct ttrpc_request request = {
-		.service = TASK_SERVICE,
-		.method = "Stats",
-		.message = &m.base,
-		.response = &containerd__task__v2__stats_response__descriptor,
-		.timeout_ms = task_call_ms(cli),
-	};
+	const struct ttrpc_request request = rpc_request(&rpc_stats, &m.base, task_call_ms(cli));
 	ProtobufCMessage *message = NULL;
 	int r;
 

@@ -46,6 +46,8 @@ int task_kill(struct cli *cli, struct target *t, const char *exec_id, int sig, b
 	struct error *err);
 int task_pause(struct cli *cli, struct target *t, struct error *err);
 int task_resume(struct cli *cli, struct target *t, struct error *err);
+/* document: OCI LinuxResources as JSON. */
+int task_update(struct cli *cli, struct target *t, const char *document, struct error *err);
 int task_delete(struct cli *cli, struct target *t, const char *exec_id, struct error *err);
 /* timeout_ms 0: for ever. Asks again where 255 may mean "unknown". */
 int task_wait(struct target *t, const char *exec_id, int64_t timeout_ms, struct task_exit *ret,

@@ -219,3 +219,34 @@ has_told() { # ID TOPIC
 	assert_equal "$(topics "$ID")" 'create start exit '
 	cleat delete "$ID"
 }
+
+@test "update changes the limits in the cgroup, and nothing else" {
+	make_bundle "$BUNDLE"
+	limit_memory "$BUNDLE" 64
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	cleat update --memory 96M --memory-swap 96M --pids-limit 44 --cpu-share 512 "$ID"
+	assert_equal "$(cgroup_file memory "$ID" memory.limit_in_bytes memory.max)" $((96 << 20))
+	assert_equal "$(cgroup_file pids "$ID" pids.max pids.max)" 44
+	echo '{"pids": {"limit": 55}}' >"$T/resources.json"
+	cleat update -r "$T/resources.json" "$ID"
+	assert_equal "$(cgroup_file pids "$ID" pids.max pids.max)" 55
+	assert_equal "$(cgroup_file memory "$ID" memory.limit_in_bytes memory.max)" $((96 << 20))
+	assert_equal "$(figure "$ID" .pids.limit .pids.limit)" 55
+	echo '{"pids": {"limit": 66}, "memory": {"limit": "much"}}' >"$T/resources.json"
+	run --separate-stderr cleat update -r "$T/resources.json" "$ID"
+	assert_status 125
+	assert_match "$stderr" 'memory\.limit'
+	assert_equal "$(cgroup_file pids "$ID" pids.max pids.max)" 55
+	run --separate-stderr cleat update --memory lots "$ID"
+	assert_status 125
+	assert_match "$stderr" 'memory "lots" is no size'
+	run --separate-stderr cleat update "$ID"
+	assert_status 125
+	assert_equal "$(find "$ROOT/c/default/$ID" -name 'update*')" ""
+	cleat kill "$ID"
+	cleat wait "$ID"
+	run --separate-stderr cleat update --pids-limit 9 "$ID"
+	assert_status 125
+	assert_match "$stderr" 'cannot update a stopped container'
+	cleat delete "$ID"
+}
