@@ -40,7 +40,7 @@ struct container {
 	struct cgroup cgroup;  /* of the init; empty where it has none of its own */
 	struct oom_watch *oom; /* NULL: its memory is not its own, or cannot be watched */
 	bool is_told;	       /* its CREATE is: other events may follow */
-	bool oom_untold;       /* it ran out of memory before that */
+	bool oom_untold;       /* it ran out of memory before that, or while it was started */
 	moment created_at;
 	bool made_running; /* Create started it, too */
 	bool pids_private;

@@ -63,8 +63,8 @@ void create_settle(struct container *c);
  * line in the log says so. pid 0: the init has ended already.
  */
 void container_find_cgroup(struct container *c, pid_t pid);
-/* Tells what could not be told before the container was. */
-void container_oom_told(struct container *c);
+/* Tells what could not be told before the container was made (is_told), or had started. */
+void container_oom_tell(struct container *c);
 /* Safe to repeat. */
 void container_oom_unwatch(struct container *c);
 /*

@@ -20,7 +20,8 @@ static void tell(struct container *c)
 {
 	const struct event_args args = { .kind = EVENT_OOM, .container_id = c->id };
 
-	c->oom_untold = !c->is_told;
+	/* it may run out of memory before the runtime that makes or starts it has returned */
+	c->oom_untold = !c->is_told || operation_is_running(c->init, OPERATION_START);
 	if (c->oom_untold)
 		return;
 	log_info("the kernel killed for want of memory", F_STR("id", c->id));
@@ -32,9 +33,8 @@ static void on_rise(void *userdata)
 	tell(userdata);
 }
 
-void container_oom_told(struct container *c)
+void container_oom_tell(struct container *c)
 {
-	c->is_told = true;
 	if (c->oom_untold)
 		tell(c);
 }

@@ -223,7 +223,8 @@ static void publish(struct operation *op)
 	tell(c);
 	if (c->made_running)
 		process_publish(p, EVENT_START);
-	container_oom_told(c);
+	c->is_told = true;
+	container_oom_tell(c);
 	operation_finish(op, &ERROR_INIT, &result);
 	/* the document is gone: its pages go back, for most of a shim's life is idle */
 	malloc_trim(0);

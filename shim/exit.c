@@ -180,6 +180,7 @@ void container_announce(struct container *c)
 	bool told = false;
 	struct list *pos;
 
+	container_oom_tell(c);
 	list_for_each (pos, &c->processes) {
 		struct process *p = list_entry(pos, struct process, processes_link);
 
