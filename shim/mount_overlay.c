@@ -281,12 +281,16 @@ static int mount_by_parts(const char *source, int target, unsigned long flags, c
 	return 0;
 }
 
-/* Whether the kernel takes layers one by one: overlay of 6.8 knows the key, older ones do not. */
+/*
+ * Whether the kernel takes layers one by one: overlay of 6.8 knows the key. Before 6.5 it takes any
+ * key, known or not, and finds fault with them only when it mounts.
+ */
 static bool kernel_takes_parts(void)
 {
 	_cleanup_close_ int fs = (int)syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC);
 
-	return fs >= 0 && config(fs, FSCONFIG_SET_STRING, "lowerdir+", "/", 0) == 0;
+	return fs >= 0 && config(fs, FSCONFIG_SET_STRING, "no+such+key", "/", 0) < 0 &&
+	       config(fs, FSCONFIG_SET_STRING, "lowerdir+", "/", 0) == 0;
 }
 
 int overlay_mount(
