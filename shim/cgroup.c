@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/buf.h"
 #include "common/cleanup.h"
@@ -271,6 +272,20 @@ int cgroup_kill(const struct cgroup *g)
 	for (size_t i = 0; i < n && r == 0; i += KILL_BATCH)
 		r = kill_batch(g, pids + i, n - i < KILL_BATCH ? n - i : KILL_BATCH);
 	return r < 0 ? r : (int)n;
+}
+
+int cgroup_thaw(const struct cgroup *g)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (g->fd < 0)
+		return 0;
+	fd = openat(g->fd, "cgroup.freeze", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : error_trace(-errno);
+	if (write(fd, "0", 1) < 0)
+		return is_gone(-errno) ? 0 : error_trace(-errno);
+	return 0;
 }
 
 int cgroup_missing(const char *cgroups_path, const char *id, struct argv *ret)

@@ -44,6 +44,13 @@ bool cgroup_has_pid(const struct cgroup *g, pid_t pid);
 int cgroup_kill(const struct cgroup *g);
 
 /*
+ * Lets a group of v2 run again. There a frozen process can be killed, and its group stays frozen
+ * with nobody in it, which runc 1.1 takes for a paused container and does not delete. 0, also where
+ * there is nothing to thaw (v1, no group, one that is gone), or -errno.
+ */
+int cgroup_thaw(const struct cgroup *g);
+
+/*
  * The folders that a runtime would make for a container: absolute cgroups_path (NULL: named by id
  * below our own group) under every hierarchy. Those that are not there yet are added to ret.
  */

@@ -127,6 +127,16 @@ static void on_deleted(const struct error *err, const char *words,
 
 /* --- the streams --- */
 
+/* One that was killed while it was paused. */
+static void thaw(struct container *c)
+{
+	int r = cgroup_thaw(&c->cgroup);
+
+	if (r < 0)
+		log_warn("a cgroup cannot be thawed", F_STR("id", c->id),
+			F_STR("path", c->cgroup.path), F_STR("error", strerror(-r)));
+}
+
 static void drained(struct operation *op)
 {
 	struct process *p = op->process;
@@ -136,6 +146,7 @@ static void drained(struct operation *op)
 		op->timer = NULL;
 	}
 	if (p->is_init) {
+		thaw(p->container);
 		call(op, RUNTIME_DELETE, 0, on_deleted);
 		return;
 	}

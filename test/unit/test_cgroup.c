@@ -383,6 +383,33 @@ static void test_missing_and_removed(void **state)
 	assert_false(lists(&again, real->folder));
 }
 
+/* A folder with the file that a group of v2 has, and one without it, as in v1. */
+static void test_thaw(void **state)
+{
+	char folder[] = "/tmp/test-thaw-XXXXXX", path[64], text[8] = "";
+	struct cgroup g = CGROUP_INIT;
+	int fd;
+
+	(void)state;
+	assert_int_equal(cgroup_thaw(&g), 0);
+	assert_non_null(mkdtemp(folder));
+	g.fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(g.fd >= 0);
+	assert_int_equal(cgroup_thaw(&g), 0);
+	snprintf(path, sizeof(path), "%s/cgroup.freeze", folder);
+	assert_int_equal(access(path, F_OK), -1);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, "1\n", 2), 2);
+	assert_int_equal(cgroup_thaw(&g), 0);
+	assert_int_equal(pread(fd, text, sizeof(text), 0), 2);
+	assert_string_equal(text, "0\n");
+	close(fd);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(folder), 0);
+	assert_int_equal(cgroup_thaw(&g), 0);
+	close(g.fd);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -394,6 +421,7 @@ int main(void)
 		cmocka_unit_test(test_broken_text),
 		cmocka_unit_test(test_wanted),
 		cmocka_unit_test(test_own_group_is_none),
+		cmocka_unit_test(test_thaw),
 		cmocka_unit_test_setup_teardown(test_pids_and_kill, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gone, setup, teardown),
