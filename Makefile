@@ -165,6 +165,11 @@ valgrind-check: all
 	$(MAKE) VARIANT=debug all unit-build test-tools
 	VARIANT=debug STRICT=$(STRICT) TEST_SLOWER=10 TEST_WRAP="$(VALGRIND)" test/run $(or $(SUITES),unit valgrind)
 
+# The suites of test/system/suites in a virtual machine (SYSTEM_SHORT=1: the short form; SUITES=... picks).
+.PHONY: check-system
+check-system: check-build
+	test/system/run $(SUITES)
+
 # scripts/demo and scripts/check in a Debian with nothing but apt, twice each.
 .PHONY: bare-check
 bare-check:

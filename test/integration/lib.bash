@@ -36,7 +36,8 @@
 #   assert CMD...             fails with a sentence unless CMD succeeds
 #   assert_status N           of the last `run` or `finish`
 #   assert_equal GOT WANTED, assert_match TEXT REGEX, refute_match TEXT REGEX
-#   deadline SECONDS          the time this test may take, from now on (120 without it)
+#   deadline SECONDS          the time this test may take, from now on (120 without it). This and
+#                             wait_for are longer by the factor TEST_SLOWER
 #   count_processes           how many processes of the test there are (containers', shims', ...)
 #   leftovers                 what teardown would complain of now, a line each
 #
@@ -166,7 +167,7 @@ edit_config() {
 # --- waiting ---
 
 wait_for() {
-	local end=$((${EPOCHREALTIME/./} + $1 * 1000000))
+	local end=$((${EPOCHREALTIME/./} + $1 * 1000000 * ${TEST_SLOWER:-1}))
 
 	shift
 	until "$@"; do
@@ -183,7 +184,7 @@ deadline() {
 	stop_dog
 	rm -f "$T/dog/fifo"
 	mkfifo "$T/dog/fifo"
-	watch_dog "$1" $BASHPID >"$T/dog/log" 2>&1 3>&- </dev/null &
+	watch_dog $(($1 * ${TEST_SLOWER:-1})) $BASHPID >"$T/dog/log" 2>&1 3>&- </dev/null &
 	DOG=$!
 }
 
