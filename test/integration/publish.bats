@@ -9,7 +9,7 @@ load lib
 
 setup() {
 	cleat_setup
-	command -v containerd >/dev/null && command -v ctr >/dev/null || skip "containerd is not installed"
+	if ! command -v containerd ctr >/dev/null; then skip "containerd is not installed"; fi
 	D=$T/containerd
 	mkdir "$D"
 	cat >"$D/config.toml" <<-END
