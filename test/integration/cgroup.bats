@@ -10,7 +10,7 @@
 
 load lib
 
-RUNS=10
+RUNS=${RUNS:-10}
 [[ -z ${FULL-} ]] || RUNS=100
 
 setup() {
@@ -68,8 +68,10 @@ assert_near() { # GOT WANTED WITHIN
 }
 
 # What was told of the container since its beginning: "create start oom exit" and so on.
-topics() { # ID
-	timeout -s INT "${2:-1}" "$CLEAT" --root "$ROOT" events --since 0 "$1" |
+topics() { # ID [MILLISECONDS]
+	local ms=$((${2:-1000} * ${TEST_SLOWER:-1}))
+
+	timeout -s INT "$((ms / 1000)).$(printf %03d $((ms % 1000)))" "$CLEAT" --root "$ROOT" events --since 0 "$1" |
 		jq -r '.topic | ltrimstr("/tasks/")' | tr '\n' ' '
 }
 
@@ -83,7 +85,7 @@ limit_memory() { # DIR MIB; none of it in swap
 }
 
 has_told() { # ID TOPIC
-	[[ " $(topics "$1" 0.3)" == *" $2 "* ]]
+	[[ " $(topics "$1" 300)" == *" $2 "* ]]
 }
 
 @test "stats agree with the files of the cgroup" {
@@ -178,7 +180,7 @@ has_told() { # ID TOPIC
 			[[ $got == 137 ]] || wrong+=" $i:status-$got"
 		fi
 		[[ $(ledger "$ID") == '["",137,true]' ]] || wrong+=" $i:$(ledger "$ID")"
-		[[ $(topics "$ID" 0.2) == "create start oom exit " ]] || wrong+=" $i:$(topics "$ID")"
+		[[ $(topics "$ID" 400) == "create start oom exit " ]] || wrong+=" $i:$(topics "$ID")"
 		cleat delete "$ID"
 	done
 	assert_equal "$wrong" ""
