@@ -17,6 +17,7 @@
 #include "common/limits.h"
 #include "common/pidref.h"
 #include "common/run.h"
+#include "common/runtime_leftover.h"
 #include "common/shim_start.h"
 #include "common/text.h"
 
@@ -93,14 +94,17 @@ static int runtime_delete(const struct container_record *r, struct error *err)
 	const struct runtime_request request = {
 		.verb = RUNTIME_DELETE, .id = r->id, .force = true
 	};
-	int code = orphan_runtime(r, &rt, err);
+	int code = orphan_runtime(r, &rt, err), left;
 
 	if (code == 0)
 		code = runtime_run(&rt, &request, &outcome, err);
 	if (code != 0)
 		return code;
 	code = runtime_judge(&rt, RUNTIME_DELETE, &outcome, NULL, &failure);
-	if (code == 0 || code == CODE_NOT_FOUND)
+	left = runtime_leftover_remove(&rt, r->id);
+	if (left < 0)
+		return error_errno(err, left, "container %s: %s/%s", r->id, rt.root, r->id);
+	if (left > 0 || code == 0 || code == CODE_NOT_FOUND)
 		return 0;
 	error_move(err, &failure);
 	return error_wrap(err, "container %s", r->id);

@@ -23,6 +23,7 @@
 #include "common/cleanup.h"
 #include "common/limits.h"
 #include "common/log.h"
+#include "common/runtime_leftover.h"
 #include "mount.pb-c.h"
 #include "shim/mount.h"
 #include "shim/runtime_call.h"
@@ -38,7 +39,13 @@ static enum runtime_verb making_verb(const struct container *c)
 static void undo_done(struct operation *op)
 {
 	struct container *c = op->container;
+	int r = 0;
 
+	if (op->is_asked && op->error.code != CODE_ALREADY_EXISTS)
+		r = runtime_leftover_remove(&c->runtime, c->id);
+	if (r < 0)
+		log_error("the runtime's folder of a failed create is left", F_STR("id", c->id),
+			F_STR("error", strerror(-r)));
 	cgroup_remove_empty(&c->new_cgroups);
 	unlinkat(c->shim->dir.fd, "init.pid", 0);
 	unlinkat(c->shim->dir.fd, "exits.jsonl", 0);

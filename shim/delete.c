@@ -16,6 +16,7 @@
 
 #include "common/limits.h"
 #include "common/log.h"
+#include "common/runtime_leftover.h"
 #include "shim/container_life.h"
 #include "shim/mount.h"
 #include "shim/runtime_call.h"
@@ -81,6 +82,20 @@ static void unmount(struct operation *op)
 		operation_fail(op, RUNTIME_DELETE);
 }
 
+/*
+ * A runc that was killed once may have left a mount below its root: its delete trips over that
+ * after it has forgotten the container. Whether that was all there was left to do.
+ */
+static bool remove_leftover(const struct container *c)
+{
+	int r = runtime_leftover_remove(&c->runtime, c->id);
+
+	if (r < 0)
+		log_error("the runtime's folder of the container is left", F_STR("id", c->id),
+			F_STR("error", strerror(-r)));
+	return r > 0;
+}
+
 static void on_state(const struct error *err, const char *words,
 	const struct runtime_outcome *outcome, void *userdata)
 {
@@ -88,10 +103,12 @@ static void on_state(const struct error *err, const char *words,
 
 	(void)words;
 	(void)outcome;
-	if (err->code == CODE_NOT_FOUND)
-		unmount(op);
-	else
+	if (err->code != CODE_NOT_FOUND) {
 		operation_fail(op, RUNTIME_DELETE);
+		return;
+	}
+	remove_leftover(op->container);
+	unmount(op);
 }
 
 static void call(
@@ -112,7 +129,8 @@ static void on_deleted(const struct error *err, const char *words,
 	struct operation *op = userdata;
 	bool was_killed = outcome && WIFSIGNALED(outcome->wait_status);
 
-	if (err->code == CODE_OK || (words && err->code == CODE_NOT_FOUND)) {
+	if (remove_leftover(op->container) || err->code == CODE_OK ||
+		(words && err->code == CODE_NOT_FOUND)) {
 		unmount(op);
 		return;
 	}
