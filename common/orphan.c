@@ -20,6 +20,7 @@
 #include "common/runtime_leftover.h"
 #include "common/shim_start.h"
 #include "common/text.h"
+#include "common/unfinished.h"
 
 #define WORDS_MAX 1024 /* bytes kept of what an unmount that failed says */
 
@@ -151,7 +152,8 @@ static int unmount(const struct container_record *r, struct error *err)
 	return judge_unmount(r, &run, err);
 }
 
-static int end_container(const struct container_record *r, bool force, struct error *err)
+static int end_container(
+	const struct container_record *r, pid_t shim_pid, bool force, struct error *err)
 {
 	int code;
 
@@ -159,40 +161,45 @@ static int end_container(const struct container_record *r, bool force, struct er
 		return error_set(err, CODE_FAILED_PRECONDITION,
 			"container %s is still running, though its shim is dead: --force ends it",
 			r->id);
+	if (!force && r->making.is_so)
+		return error_set(err, CODE_FAILED_PRECONDITION,
+			"container %s was being created when its shim died: --force removes it",
+			r->id);
 	for (size_t i = 0; i < r->n_execs; i++) {
 		code = end_process(r->execs[i].pid, r->execs[i].start_time, r->id, err);
 		if (code != 0)
 			return code;
 	}
 	code = end_process(r->pid, r->start_time, r->id, err);
+	if (code == 0 && r->making.is_so)
+		code = unfinished_end_run(r, shim_pid, err);
+	if (code == 0 && r->making.is_so)
+		code = unfinished_end_cgroups(r, err);
 	if (code == 0)
 		code = runtime_delete(r, err);
+	unfinished_remove_cgroups(r);
 	return code != 0 ? code : unmount(r, err);
-}
-
-static void remove_socket(const struct state_dir *dir)
-{
-	_cleanup_(shim_record_deinit) struct shim_record shim = { 0 };
-
-	if (shim_record_read(dir, &shim, NULL) == 0 && shim.socket)
-		unlink(shim.socket);
 }
 
 int orphan_delete(struct state_dir *dir, bool force, struct error *err)
 {
 	_cleanup_(container_record_deinit) struct container_record record = { 0 };
+	_cleanup_(shim_record_deinit) struct shim_record shim = { 0 };
 	int code = state_dir_lock(dir, err);
 
 	if (code != 0)
 		return code;
+	/* one that died before it had written it has made nothing either */
+	shim_record_read(dir, &shim, NULL);
 	code = container_record_read(dir, &record, err);
 	if (code == 0)
-		code = end_container(&record, force, err);
+		code = end_container(&record, shim.pid, force, err);
 	else if (code == CODE_NOT_FOUND)
 		code = 0; /* its shim died before a container was made */
 	if (code != 0)
 		return code;
 	error_clear(err);
-	remove_socket(dir);
+	if (shim.socket)
+		unlink(shim.socket);
 	return state_dir_remove(dir, err);
 }

@@ -104,6 +104,13 @@ struct container_record {
 	char *rootfs;	  /* the folder that a list was mounted onto; "": none */
 	bool rootfs_made; /* it was not there before */
 	moment created;
+	/* Create is under way, or its shim was killed in it: what is needed to remove all of it. */
+	struct {
+		bool is_so;
+		pid_t pid; /* the runtime's run, leader of a group; 0: not begun */
+		uint64_t start_time;
+		char **cgroups; /* not there before; NULL-terminated, parents first; may be NULL */
+	} making;
 	struct exec_record {
 		char *exec_id, *status;
 		pid_t pid;

@@ -244,6 +244,21 @@ static json_t *pack_stdio(const struct container_record *r)
 		pack_text(r->stdout_uri), "stderr", pack_text(r->stderr_uri));
 }
 
+/* Takes j over; NULL if either part cannot be made. */
+static json_t *add_making(json_t *j_take, const struct container_record *r)
+{
+	json_t *making;
+
+	if (!j_take || !r->making.is_so)
+		return j_take;
+	making = json_pack("{s:I, s:I, s:o}", "pid", (json_int_t)r->making.pid, "start_time",
+		(json_int_t)r->making.start_time, "cgroups", pack_strings(r->making.cgroups));
+	if (json_object_set_new(j_take, "making", making) == 0)
+		return j_take;
+	json_decref(j_take);
+	return NULL;
+}
+
 int container_record_write(
 	const struct state_dir *dir, const struct container_record *r, struct error *err)
 {
@@ -252,13 +267,17 @@ int container_record_write(
 	clock_format(r->created, created);
 	/* what "o" is given is taken over, also when packing fails */
 	return write_json(dir, "state.json",
-		json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:b, s:o, s:o, s:b, s:s, s:o}",
-			"v", VERSION, "id", pack_text(r->id), "namespace", pack_text(r->ns),
-			"bundle", pack_text(r->bundle), "runtime", pack_runtime(r), "status",
-			pack_text(r->status), "pid", (json_int_t)r->pid, "start_time",
-			(json_int_t)r->start_time, "terminal", (int)r->terminal, "stdio",
-			pack_stdio(r), "rootfs", pack_text(r->rootfs), "rootfs_made",
-			(int)r->rootfs_made, "created", created, "execs", pack_execs(r)),
+		add_making(
+			json_pack(
+				"{s:i, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:b, s:o, s:o, s:b, s:s, s:o}",
+				"v", VERSION, "id", pack_text(r->id), "namespace", pack_text(r->ns),
+				"bundle", pack_text(r->bundle), "runtime", pack_runtime(r),
+				"status", pack_text(r->status), "pid", (json_int_t)r->pid,
+				"start_time", (json_int_t)r->start_time, "terminal",
+				(int)r->terminal, "stdio", pack_stdio(r), "rootfs",
+				pack_text(r->rootfs), "rootfs_made", (int)r->rootfs_made, "created",
+				created, "execs", pack_execs(r)),
+			r),
 		err);
 }
 
@@ -328,6 +347,24 @@ static void take_stdio(struct reader *outer, struct container_record *ret)
 	outer->no_memory |= r.no_memory;
 }
 
+static void take_making(struct reader *outer, struct container_record *ret)
+{
+	struct reader r = { .obj = json_object_get(outer->obj, "making") };
+
+	if (!r.obj)
+		return;
+	ret->making.is_so = true;
+	ret->making.pid = (pid_t)take_int(&r, "pid", 0, LIMIT_PID_VALUE);
+	ret->making.start_time = (uint64_t)take_int(&r, "start_time", 0, INT64_MAX);
+	ret->making.cgroups = take_strings(&r, "cgroups");
+	for (char **g = ret->making.cgroups; g && *g; g++)
+		if (**g != '/')
+			r.bad = "cgroups";
+	if (r.bad && !outer->bad)
+		outer->bad = "making";
+	outer->no_memory |= r.no_memory;
+}
+
 static void take_execs(struct reader *outer, struct container_record *ret)
 {
 	const json_t *array = json_object_get(outer->obj, "execs");
@@ -391,6 +428,7 @@ int container_record_read(
 	take_stdio(&r, &record);
 	take_rootfs(&r, &record);
 	record.created = take_moment(&r, "created");
+	take_making(&r, &record);
 	take_execs(&r, &record);
 	code = reader_end(&r, dir, "state.json", err);
 	if (code != 0)
@@ -408,6 +446,9 @@ void container_record_deinit(struct container_record *r)
 	}
 	for (char **s = r->runtime_options; s && *s; s++)
 		free(*s);
+	for (char **s = r->making.cgroups; s && *s; s++)
+		free(*s);
+	free(r->making.cgroups);
 	free(r->execs);
 	free(r->runtime_options);
 	free(r->id);

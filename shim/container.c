@@ -175,7 +175,7 @@ void container_save(struct container *c)
 		.runtime_root = c->runtime.root,
 		.systemd_cgroup = c->runtime.systemd_cgroup,
 		.runtime_options = c->runtime.options.v,
-		/* who reads of one in the making has to know what it had mounted, no more */
+		/* who reads of one in the making has to know what to remove, no more */
 		.status = (char *)process_status_word(
 			p->status == PROCESS_CREATING ? PROCESS_CREATED : p->status),
 		.pid = p->pid,
@@ -187,6 +187,12 @@ void container_save(struct container *c)
 		.rootfs = c->rootfs_mounted,
 		.rootfs_made = c->rootfs_made,
 		.created = c->created_at,
+		.making = {
+			.is_so = p->status == PROCESS_CREATING,
+			.pid = c->making.pid,
+			.start_time = c->making.start_time,
+			.cgroups = c->new_cgroups.v,
+		},
 		.execs = execs,
 	};
 

@@ -50,9 +50,13 @@ struct container {
 	struct list operations;	   /* waiting and running, in the order of arrival */
 	struct mount_spec *rootfs; /* what Create asked to have mounted */
 	size_t n_rootfs;
-	char *rootfs_mounted;	    /* the folder that it is mounted onto; NULL: nothing is */
-	bool rootfs_made;	    /* that folder was not there before our create */
-	struct argv new_cgroups;    /* folders that were not there before our create */
+	char *rootfs_mounted;	 /* the folder that it is mounted onto; NULL: nothing is */
+	bool rootfs_made;	 /* that folder was not there before our create */
+	struct argv new_cgroups; /* folders that were not there before our create */
+	struct {
+		pid_t pid; /* the run of a create under way, for state.json; 0: none */
+		uint64_t start_time;
+	} making;
 	struct operation *settling; /* a failed create that waits for its last process */
 	bool draining;		    /* the init is gone; what is left is waited for, or killed */
 	bool drain_is_over;

@@ -271,12 +271,13 @@ static void run_create(struct operation *op)
 
 	if (cgroup_missing(bundle_cgroups_path(&c->bundle), c->id, &c->new_cgroups) < 0)
 		log_warn("cgroups cannot be listed", F_STR("id", c->id));
+	/* before anything is made: if we are killed, whoever cleans up reads it there */
 	if (c->n_rootfs == 0) {
+		container_save(c);
 		launch_begin(op, making_verb(op->container), on_launched);
 		return;
 	}
 	c->rootfs_made = lstat(c->rootfs_mounted, &st) < 0 && errno == ENOENT;
-	/* before anything is mounted: if we are killed, whoever cleans up reads it there */
 	container_save(c);
 	if (mount_begin(c->shim, c->rootfs, c->n_rootfs, c->rootfs_mounted, c->rootfs_made,
 		    on_mounted, op, &op->error) != 0)

@@ -409,11 +409,17 @@ static int run(struct operation *op, struct error *err)
 		.console_socket = p->console ? console_path(p->console) : NULL,
 		.detach = true,
 	};
+	struct runtime_call *call;
 	int child[3], r;
 
 	stdio_child_fds(p->stdio, child);
-	r = runtime_call_begin(c->shim, &c->runtime, &request, child, 0, on_called, op, NULL, err);
+	r = runtime_call_begin(c->shim, &c->runtime, &request, child, 0, on_called, op, &call, err);
 	op->is_asked = r == 0;
+	if (r == 0 && p->is_init) {
+		c->making.pid = runtime_call_process(call)->pid;
+		c->making.start_time = runtime_call_process(call)->start_time;
+		container_save(c);
+	}
 	/* the run is under way: from here on its end tells the failure */
 	if (r == 0 && !p->terminal)
 		stdio_begin(p->stdio, &op->error);

@@ -180,6 +180,7 @@ static int job_spawn(struct mount_job *job, int list_fd)
 		.cwd = "/",
 		.fds = fds,
 		.new_group = true,
+		.death_signal = SIGKILL, /* what it has done is undone with the orphan */
 	};
 	int r = fd_pipe(&job->answer, &answer, 0);
 

@@ -214,6 +214,8 @@ static int call_spawn(struct runtime_call *call, const struct argv *argv, const 
 		.argv = argv->v,
 		.fds = fds,
 		.new_group = true,
+		/* a run must not outlive who would undo it: `delete --force` finds the rest */
+		.death_signal = SIGKILL,
 		.nofile = &call->shim->nofile,
 	};
 	int r = runtime_env(&env);
@@ -327,4 +329,9 @@ int runtime_call_begin(struct shim *shim, const struct runtime *rt,
 	if (ret)
 		*ret = call;
 	return 0;
+}
+
+const struct pidref *runtime_call_process(const struct runtime_call *call)
+{
+	return &call->pidref;
 }

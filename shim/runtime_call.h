@@ -33,3 +33,6 @@ typedef void (*runtime_call_done)(const struct error *err, const char *words,
 int runtime_call_begin(struct shim *shim, const struct runtime *rt,
 	const struct runtime_request *request, const int stdio[3], uint32_t deadline_ms,
 	runtime_call_done done, void *userdata, struct runtime_call **ret, struct error *err);
+
+/* The process that a run is, until its callback has run. */
+const struct pidref *runtime_call_process(const struct runtime_call *call);

@@ -161,6 +161,62 @@ create_on_mount() {
 	cleat delete --force "$ID"
 }
 
+# A shim that is killed while its runtime waits in a hook of that name.
+kill_in_hook() { # HOOK COMMAND...
+	local hook=$1
+
+	shift
+	mkfifo "$T/gate"
+	edit_config "$BUNDLE" ".hooks.$hook = [{path: \"/bin/sh\",
+		args: [\"sh\", \"-c\", \"echo >$T/in-hook; read x <$T/gate\"]}]"
+	background making "$CLEAT" --root "$ROOT" "$@" --bundle "$BUNDLE" "$ID"
+	wait_for 10 test -e "$T/in-hook"
+	kill -KILL "$(jq .pid "$ROOT/c/default/$ID/shim.json")"
+	finish making
+	assert_status 125
+	wait_for 5 is_orphaned
+}
+
+removed_by_force() {
+	run cleat wait "$ID"
+	assert_status 125
+	assert_equal "$output" unknown
+	run --separate-stderr cleat delete "$ID"
+	assert_status 125
+	assert_equal "$stderr" \
+		"cleat: container $ID was being created when its shim died: --force removes it"
+	run cleat delete --force "$ID"
+	assert_status 0
+	assert_equal "$output" ""
+	wait_for 5 nothing_left # process 1 may be slow to reap what it inherited
+}
+
+@test "a shim killed in the middle of create: the runtime, its hook, and all they made" {
+	edit_config "$BUNDLE" ".linux.cgroupsPath = \"/$TAG-group/$ID\""
+	kill_in_hook createRuntime create
+	removed_by_force
+}
+
+@test "the same while the container's first process is in a hook" {
+	kill_in_hook createContainer create
+	removed_by_force
+}
+
+@test "the same in the middle of a run, for the shim's own delete" {
+	kill_in_hook prestart run -d
+	"$CLEAT_BIN/cleat-shim" -root "$ROOT" -namespace default -id "$ID" delete >"$T/answer" 3>&-
+	assert test -s "$T/answer"
+	wait_for 5 nothing_left # process 1 may be slow to reap what it inherited
+}
+
+@test "a shim killed at any point of a create, many times" {
+	deadline 240
+	run "$BATS_TEST_DIRNAME/kill_shim.py" "$ROOT/c/default/$ID" "${CLEAT_TEST_KILLS:-120}" \
+		"$BUNDLE" "$CLEAT" --root "$ROOT"
+	assert_status 0
+	assert [ "$output" -gt 20 ]
+}
+
 @test "a shim that hangs does not hang the list" {
 	cleat run -d --bundle "$BUNDLE" "$ID"
 	cleat run -d --bundle "$BUNDLE" "$ID-2"
