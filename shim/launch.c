@@ -148,11 +148,24 @@ static moment pid_file_written(const struct launch *l, int dir)
 	return (moment)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 }
 
-static bool is_our_child(pid_t pid)
+/*
+ * Our child, or on its way to be: what crun leaves in the background to set the container up ends a
+ * moment after crun itself has, and until then is the parent of what it made.
+ */
+static bool is_our_child(const struct shim *shim, pid_t pid)
 {
-	struct proc_stat stat;
+	struct proc_stat stat, parent;
 
-	return proc_stat_read(pid, &stat) == 0 && stat.ppid == getpid();
+	for (int i = 0; i < 2; i++) { /* twice: the one between may end as we look */
+		if (proc_stat_read(pid, &stat) != 0)
+			return false;
+		if (stat.ppid == getpid())
+			return true;
+		if (proc_stat_read(stat.ppid, &parent) == 0)
+			return parent.ppid == getpid() &&
+			       !reaper_is_watched(shim->reaper, stat.ppid);
+	}
+	return false;
 }
 
 /*
@@ -174,7 +187,7 @@ static int identify(const struct operation *op, pid_t pid, struct pidref *ret,
 			runtime, verb, pid);
 	r = pidref_open(pid, ret);
 	*ret_dead = dead;
-	if (r == 0 && is_our_child(pid) &&
+	if (r == 0 && is_our_child(shim, pid) &&
 		!(dead && dead->at >= pid_file_written(op->launch, shim->dir.fd))) {
 		*ret_dead = NULL;
 		return 0;
