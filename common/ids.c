@@ -2,6 +2,7 @@
 /* The grammar of names, and random ones. Never repairs a name: it is valid or refused. */
 #include "common/ids.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
@@ -56,14 +57,14 @@ int id_check(const char *id, const char *what, struct error *err)
 int random_hex(char *ret, size_t n_bytes)
 {
 	static const char digits[] = "0123456789abcdef";
+	unsigned char bytes[RANDOM_HEX_BYTES];
 
+	assert(n_bytes <= sizeof(bytes));
+	if (getrandom(bytes, n_bytes, 0) != (ssize_t)n_bytes)
+		return error_trace(-errno);
 	for (size_t i = 0; i < n_bytes; i++) {
-		unsigned char byte;
-
-		if (getrandom(&byte, 1, 0) != 1)
-			return error_trace(-errno);
-		ret[2 * i] = digits[byte >> 4];
-		ret[2 * i + 1] = digits[byte & 15];
+		ret[2 * i] = digits[bytes[i] >> 4];
+		ret[2 * i + 1] = digits[bytes[i] & 15];
 	}
 	ret[2 * n_bytes] = '\0';
 	return 0;

@@ -19,7 +19,11 @@ bool id_is_valid(const char *id);
 /* 0, or CODE_INVALID_ARGUMENT with a sentence; what: "container id", "exec id", "namespace". */
 int id_check(const char *id, const char *what, struct error *err);
 
-/* Fills ret with 2 * n_bytes random hex digits and a NUL; room for 2 * n_bytes + 1. 0 or -errno. */
+/*
+ * Fills ret with 2 * n_bytes random hex digits and a NUL; room for 2 * n_bytes + 1. n_bytes is
+ * RANDOM_HEX_BYTES at most. 0 or -errno.
+ */
+#define RANDOM_HEX_BYTES 16u
 int random_hex(char *ret, size_t n_bytes);
 
 /* A random number that is not 0. 0 or -errno. */
