@@ -418,14 +418,14 @@ static void task_update(struct ttrpc_call *call, const ProtobufCMessage *request
 			updating);
 }
 
-static void task_stats(struct ttrpc_call *call, const ProtobufCMessage *request, void *userdata)
+static void task_stats_of(struct ttrpc_call *call, const ProtobufCMessage *request, void *userdata)
 {
 	const Containerd__Task__V2__StatsRequest *r = (const void *)request;
 	struct container *c = find_container(userdata, call, r->id);
-	_cleanup_error_ struct error err = ERROR_INIT;
+	struct request *asking = c ? new_request(userdata, call, NULL) : NULL;
 
-	if (c && task_stats_reply(call, c, &err) != 0)
-		refuse(userdata, call, &err);
+	if (asking)
+		task_stats(asking, c);
 }
 
 /* --- the table --- */
@@ -453,7 +453,7 @@ static const struct ttrpc_method methods[] = {
 	METHOD("CloseIO", TASK_MESSAGE(close_iorequest), EMPTY, task_close_io),
 	METHOD("Update", TASK_MESSAGE(update_task_request), EMPTY, task_update),
 	METHOD("Wait", TASK_MESSAGE(wait_request), TASK_MESSAGE(wait_response), task_wait),
-	METHOD("Stats", TASK_MESSAGE(stats_request), TASK_MESSAGE(stats_response), task_stats),
+	METHOD("Stats", TASK_MESSAGE(stats_request), TASK_MESSAGE(stats_response), task_stats_of),
 	METHOD("Connect", TASK_MESSAGE(connect_request), TASK_MESSAGE(connect_response),
 		task_connect),
 	METHOD("Shutdown", TASK_MESSAGE(shutdown_request), EMPTY, task_shutdown),
