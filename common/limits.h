@@ -19,6 +19,7 @@
 #define LIMIT_RUNTIME_EVENT  (1u << 20)	 /* bytes of one line of a runtime's events */
 #define LIMIT_RUNTIME_ROWS   65536u	 /* lines of a runtime's table of processes */
 #define LIMIT_RESOURCES_JSON (1u << 20)	 /* bytes of an update's document */
+#define LIMIT_ANNOTATIONS    (64u << 10) /* bytes of what updates annotate a container with */
 #define LIMIT_RUNTIMES_JSON  (1u << 20)	 /* bytes of runtimes.json */
 #define LIMIT_CONFIG_JSON    (4u << 20)	 /* bytes of a bundle's config.json */
 #define LIMIT_STATE_JSON     (4u << 20)	 /* bytes of a state file of ours */

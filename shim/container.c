@@ -76,6 +76,7 @@ void container_free(struct container *c)
 	runtime_deinit(&c->runtime);
 	bundle_deinit(&c->bundle);
 	free(c->bundle_path);
+	json_decref(c->annotations);
 	free(c->id);
 	free(c);
 	ledger_free(shim->ledger);

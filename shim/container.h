@@ -19,6 +19,7 @@
 #include "common/error.h"
 #include "common/list.h"
 #include "common/runtime.h"
+#include "shim/annotations.h"
 #include "shim/cgroup.h"
 #include "shim/mount_spec.h"
 #include "shim/process.h"
@@ -42,7 +43,8 @@ struct container {
 	bool is_told;	       /* its CREATE is: other events may follow */
 	bool oom_untold;       /* it ran out of memory before that, or while it was started */
 	moment created_at;
-	bool made_running; /* Create started it, too */
+	json_t *annotations; /* that updates gave it; NULL: none */
+	bool made_running;   /* Create started it, too */
 	bool pids_private;
 	int stop_signal;	   /* for an orderly end */
 	uint64_t n_launches;	   /* begun until now: each has its number */
@@ -115,12 +117,18 @@ void process_start(struct process *p, op_done done, void *userdata);
 void process_delete(struct process *p, op_done done, void *userdata);
 void container_pause(struct container *c, op_done done, void *userdata);
 void container_resume(struct container *c, op_done done, void *userdata);
+struct update_params {
+	const void *resources; /* a document of OCI LinuxResources; NULL: no other limits */
+	size_t n_resources;
+	const struct annotation *annotations; /* added to those that are kept; copied */
+	size_t n_annotations;
+};
 /*
- * Other limits, by a document of OCI LinuxResources. A bad one is CODE_INVALID_ARGUMENT with the
- * field's name, and nothing is changed.
+ * Other limits, and annotations, which are kept once the limits hold. A bad document is
+ * CODE_INVALID_ARGUMENT with the field's name, and nothing is changed.
  */
 void container_update(
-	struct container *c, const void *resources, size_t n, op_done done, void *userdata);
+	struct container *c, const struct update_params *params, op_done done, void *userdata);
 
 /*
  * Signals a process, or with all (init only) every process of the container. SIGKILL goes through

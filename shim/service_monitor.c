@@ -130,6 +130,31 @@ static void tell_shim(const struct shim *shim, Cleat__Shim__V1__InfoResponse *in
 	info->n_processes_reaped = reaper_n_strays(shim->reaper);
 }
 
+typedef Cleat__Shim__V1__InfoResponse__AnnotationsEntry annotation_entry;
+
+/* *room, the caller's to free, is what info's list points to, in one piece. 0 or -ENOMEM. */
+static int tell_annotations(
+	const struct container *c, Cleat__Shim__V1__InfoResponse *info, void **room)
+{
+	size_t n = json_object_size(c->annotations);
+	annotation_entry **list = calloc(1, n * (sizeof(*list) + sizeof(**list)) + 1);
+	annotation_entry *entry = list ? (void *)(list + n) : NULL;
+	const char *name;
+	json_t *value;
+
+	*room = list;
+	if (!list)
+		return error_trace(-ENOMEM);
+	info->annotations = list;
+	json_object_foreach (c->annotations, name, value) {
+		cleat__shim__v1__info_response__annotations_entry__init(entry);
+		entry->key = text(name);
+		entry->value = text(json_string_value(value));
+		list[info->n_annotations++] = entry++;
+	}
+	return 0;
+}
+
 /* Read anew: a shim does not keep a document for months that is asked for once. */
 static void tell_spec(
 	const struct container *c, Cleat__Shim__V1__InfoResponse *info, struct buf *spec)
@@ -179,6 +204,7 @@ static void monitor_info(struct ttrpc_call *call, const ProtobufCMessage *reques
 	const struct container *c = request_container(shim);
 	_cleanup_error_ struct error err = ERROR_INIT;
 	_cleanup_buf_ struct buf spec = BUF_INIT;
+	_cleanup_free_ void *annotations = NULL;
 	int r = 0;
 
 	(void)request;
@@ -187,6 +213,8 @@ static void monitor_info(struct ttrpc_call *call, const ProtobufCMessage *reques
 		r = tell_processes(c, &told);
 	if (c && r == 0)
 		r = tell_container(c, &told, &created_at, &info, &spec);
+	if (c && r == 0)
+		r = tell_annotations(c, &info, &annotations);
 	if (r < 0) {
 		error_errno(&err, r, "info");
 		refuse(shim, call, &err);

@@ -396,26 +396,57 @@ static bool has_resources(const Google__Protobuf__Any *any)
 				  strcmp(any->type_url + n - (sizeof(type) - 1), type) == 0));
 }
 
+/* *ret: an array of r->n_annotations; the caller frees. NULL without memory. */
+static struct annotation *list_annotations(const Containerd__Task__V2__UpdateTaskRequest *r)
+{
+	struct annotation *list = calloc(r->n_annotations + 1, sizeof(*list));
+
+	for (size_t i = 0; list && i < r->n_annotations; i++)
+		list[i] = (struct annotation){ r->annotations[i]->key, r->annotations[i]->value };
+	return list;
+}
+
+static void begin_update(struct shim *shim, struct ttrpc_call *call, struct container *c,
+	const Containerd__Task__V2__UpdateTaskRequest *r)
+{
+	_cleanup_free_ struct annotation *annotations = list_annotations(r);
+	struct request *updating = new_request(shim, call, request_reply_empty);
+	struct update_params params = {
+		.annotations = annotations,
+		.n_annotations = annotations ? r->n_annotations : 0,
+	};
+	_cleanup_error_ struct error err = ERROR_INIT;
+
+	if (r->resources) {
+		params.resources =
+			r->resources->value.data ? (const void *)r->resources->value.data : "";
+		params.n_resources = r->resources->value.len;
+	}
+	if (updating && annotations) {
+		container_update(c, &params, request_done, updating);
+	} else if (updating) {
+		error_set(&err, CODE_RESOURCE_EXHAUSTED, "no memory for the annotations");
+		request_done(&err, NULL, updating);
+	}
+}
+
 static void task_update(struct ttrpc_call *call, const ProtobufCMessage *request, void *userdata)
 {
 	const Containerd__Task__V2__UpdateTaskRequest *r = (const void *)request;
 	struct container *c = find_container(userdata, call, r->id);
+	bool has_other = r->resources ? !has_resources(r->resources) : r->n_annotations == 0;
 	_cleanup_error_ struct error err = ERROR_INIT;
-	struct request *updating;
 
 	if (!c)
 		return;
-	if (!has_resources(r->resources)) {
+	if (has_other) {
 		error_set(&err, CODE_INVALID_ARGUMENT,
 			"resources of type \"%.200s\": not LinuxResources",
 			r->resources ? r->resources->type_url : "");
 		refuse(userdata, call, &err);
 		return;
 	}
-	updating = new_request(userdata, call, request_reply_empty);
-	if (updating)
-		container_update(c, r->resources->value.data, r->resources->value.len, request_done,
-			updating);
+	begin_update(userdata, call, c, r);
 }
 
 static void task_stats_of(struct ttrpc_call *call, const ProtobufCMessage *request, void *userdata)

@@ -47,14 +47,18 @@ static json_t *make_rootfs(const json_t *spec, const char *bundle)
 	return json_sprintf("%s/%s", bundle, path);
 }
 
-static void set_spec(json_t *obj, json_t *spec, const char *bundle)
+/* more: what updates have laid over the document's annotations; may be NULL. */
+static void set_spec(json_t *obj, json_t *spec, const char *bundle, json_t *more)
 {
-	json_t *annotations = json_object_get(spec, "annotations");
+	const json_t *own = json_object_get(spec, "annotations");
+	json_t *all = json_is_object(own) ? json_copy((json_t *)own) : json_object();
 
 	set_string(obj, "ociVersion", json_get_string(spec, "ociVersion", ""));
 	set(obj, "rootfs", make_rootfs(spec, bundle));
-	if (json_is_object(annotations) && json_object_size(annotations) > 0)
-		json_object_set(obj, "annotations", annotations);
+	json_object_update(all, more);
+	if (json_object_size(all) > 0)
+		json_object_set(obj, "annotations", all);
+	json_decref(all);
 }
 
 /* The one whose folder or socket it is, as runc has it. */
@@ -127,15 +131,18 @@ static void set_info(json_t *obj, const Cleat__Shim__V1__InfoResponse *info)
 json_t *look_from_info(const Cleat__Shim__V1__InfoResponse *info, bool full)
 {
 	_cleanup_error_ struct error ignored = ERROR_INIT;
-	_cleanup_json_ json_t *spec = NULL;
+	_cleanup_json_ json_t *spec = NULL, *annotations = json_object();
 	json_t *obj;
 
 	if (!*info->status)
 		return NULL;
 	obj = json_object();
 	if (full) {
+		for (size_t i = 0; i < info->n_annotations; i++)
+			set_string(annotations, info->annotations[i]->key,
+				info->annotations[i]->value);
 		json_parse(info->spec.data, info->spec.len, "config.json", &spec, &ignored);
-		set_spec(obj, spec, info->bundle);
+		set_spec(obj, spec, info->bundle, annotations);
 		set_owner(obj, info->state_dir);
 	}
 	set_info(obj, info);
@@ -211,7 +218,7 @@ static void set_file_spec(json_t *obj, const struct container_record *r)
 	struct bundle b = BUNDLE_INIT;
 
 	bundle_load(r->bundle, &b, &ignored);
-	set_spec(obj, b.config, r->bundle);
+	set_spec(obj, b.config, r->bundle, NULL);
 	bundle_deinit(&b);
 }
 

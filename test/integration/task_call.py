@@ -6,6 +6,7 @@ three FIFOs, and CloseIO. Encodes ttrpc and protobuf by hand, on purpose: nothin
     task_call.py SOCKET create ID BUNDLE STDIN STDOUT STDERR
     task_call.py SOCKET create-on SOURCE ID BUNDLE STDIN STDOUT STDERR     (SOURCE is bound to rootfs)
     task_call.py SOCKET exec ID EXEC_ID STDIN STDOUT STDERR ARG...
+    task_call.py SOCKET annotate ID NAME VALUE                              (an Update of nothing else)
     task_call.py SOCKET start|delete|close-io|wait|shutdown ID EXEC_ID     ("" is the init)
 
 Prints `field value` for each number in the answer. Exit 1 with the shim's sentence where it refuses.
@@ -15,7 +16,7 @@ import socket
 import struct
 import sys
 
-METHODS = {"create": "Create", "create-on": "Create", "exec": "Exec", "start": "Start", "delete": "Delete",
+METHODS = {"annotate": "Update", "create": "Create", "create-on": "Create", "exec": "Exec", "start": "Start", "delete": "Delete",
            "close-io": "CloseIO", "wait": "Wait", "shutdown": "Shutdown"}
 REQUEST, RESPONSE = 1, 2
 
@@ -68,6 +69,8 @@ def encode(verb, args):
         return (field(1, ident) + field(2, bundle) + field(3, mount if source else "")
                 + b"".join(field(5 + i, uri) for i, uri in enumerate(streams)))
     ident, exec_id, *rest = args
+    if verb == "annotate":
+        return field(1, ident) + field(3, field(1, exec_id) + field(2, rest[0]))
     if verb == "exec":
         process = {"args": rest[3:], "cwd": "/", "env": ["PATH=/bin"],
                    "user": {"uid": 0, "gid": 0}}
