@@ -23,8 +23,9 @@
 #define LIMIT_DOCUMENT (1u << 20)
 
 struct update_options {
-	const char *resources, *blkio_weight, *cpu_period, *cpu_quota, *cpu_share, *cpuset_cpus,
-		*cpuset_mems, *memory, *memory_reservation, *memory_swap, *pids_limit;
+	const char *resources, *blkio_weight, *cpu_period, *cpu_quota, *cpu_rt_period,
+		*cpu_rt_runtime, *cpu_share, *cpuset_cpus, *cpuset_mems, *memory,
+		*memory_reservation, *memory_swap, *pids_limit;
 };
 
 #define OPTION(name, value, field, help)                                                           \
@@ -36,6 +37,8 @@ static const struct option update_option_table[] = {
 	OPTION("blkio-weight", "N", blkio_weight, "weight of its I/O, 10 to 1000"),
 	OPTION("cpu-period", "USEC", cpu_period, "period of the processor limit"),
 	OPTION("cpu-quota", "USEC", cpu_quota, "processor time in each period; -1: no limit"),
+	OPTION("cpu-rt-period", "USEC", cpu_rt_period, "period of the realtime limit"),
+	OPTION("cpu-rt-runtime", "USEC", cpu_rt_runtime, "realtime processor time in each period"),
 	OPTION("cpu-share", "N", cpu_share, "weight of its processor time"),
 	OPTION("cpuset-cpus", "LIST", cpuset_cpus, "processors to use: 0-2,4"),
 	OPTION("cpuset-mems", "LIST", cpuset_mems, "memory nodes to use"),
@@ -68,6 +71,8 @@ static const struct field fields[] = {
 	FIELD("blkio-weight", "blockIO", "weight", VALUE_NUMBER, blkio_weight),
 	FIELD("cpu-period", "cpu", "period", VALUE_NUMBER, cpu_period),
 	FIELD("cpu-quota", "cpu", "quota", VALUE_NUMBER, cpu_quota),
+	FIELD("cpu-rt-period", "cpu", "realtimePeriod", VALUE_NUMBER, cpu_rt_period),
+	FIELD("cpu-rt-runtime", "cpu", "realtimeRuntime", VALUE_NUMBER, cpu_rt_runtime),
 	FIELD("cpu-share", "cpu", "shares", VALUE_NUMBER, cpu_share),
 	FIELD("cpuset-cpus", "cpu", "cpus", VALUE_TEXT, cpuset_cpus),
 	FIELD("cpuset-mems", "cpu", "mems", VALUE_TEXT, cpuset_mems),
