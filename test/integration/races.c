@@ -374,6 +374,19 @@ struct flight *race_kill(struct race *race, const char *exec_id, uint32_t signal
 	return begin(race, NULL, "Kill", &r.base, EMPTY, CALL_MS);
 }
 
+struct flight *race_update(struct race *race, const char *document)
+{
+	Containerd__Task__V2__UpdateTaskRequest r = CONTAINERD__TASK__V2__UPDATE_TASK_REQUEST__INIT;
+	Google__Protobuf__Any any = GOOGLE__PROTOBUF__ANY__INIT;
+
+	any.type_url = (char *)"types.containerd.io/opencontainers/runtime-spec/1/LinuxResources";
+	any.value.data = (uint8_t *)document;
+	any.value.len = strlen(document);
+	r.id = race->bed->id;
+	r.resources = &any;
+	return begin(race, NULL, "Update", &r.base, EMPTY, CALL_MS);
+}
+
 static void flight_free(struct flight *f)
 {
 	ttrpc_client_free(f->own);

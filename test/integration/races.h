@@ -76,6 +76,7 @@ struct flight *race_create_apart(struct race *race, int64_t timeout_ms);
 /* Connect, Start, Delete, State, Wait, Pids, Pause, Resume, Shutdown: what names no more than an exec. */
 struct flight *race_call(struct race *race, const char *method, const char *exec_id);
 struct flight *race_kill(struct race *race, const char *exec_id, uint32_t signal);
+struct flight *race_update(struct race *race, const char *document);
 
 /* Waits for the success. The pid of Create and Start, the exit status of Wait and Delete. */
 uint32_t race_ok(struct flight *flight);
