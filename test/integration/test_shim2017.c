@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The shim service of 2017 where several processes, or their memory, are at stake: Kill with all,
- * whom Exit names, OOM before the exit that it caused.
+ * whom Exit names, OOM before the exit that it caused; and no_pivot, which Create passes on.
  * deadline: 120
  */
 #include "test/integration/bed.h"
@@ -69,6 +69,40 @@ static void test_exit_names_all(void **state)
 	bed_refused(bed, SHIM, "Exit", &r, EMPTY, CODE_FAILED_PRECONDITION, sentence);
 	bed_assert_alive(bed);
 	bed_finish(bed);
+}
+
+/* Create hands no_pivot on to the runtime, and does not make it up. */
+static void check_no_pivot(struct bed *bed, bool wanted)
+{
+	Cleat__Shim2017__CreateRequest r = CLEAT__SHIM2017__CREATE_REQUEST__INIT;
+	_cleanup_free_ char *path = bed_format("%s/argv", bed->dir);
+	_cleanup_free_ char *script = bed_format("create argv-to %s\ncreate fail no\n", path);
+	json_t *argv;
+	bool found = false;
+
+	bed_script(bed, script);
+	r.id = bed->id;
+	r.bundle = bed->bundle;
+	r.runtime = bed->fake_path;
+	r.no_pivot = wanted;
+	bed_refused_like(bed, SHIM, "Create", &r, &cleat__shim2017__create_response__descriptor,
+		CODE_UNKNOWN, "container ID: runc create: no");
+	argv = json_load_file(path, 0, NULL);
+	assert_true(json_array_size(argv) > 0);
+	for (size_t i = 0; i < json_array_size(argv); i++)
+		found |= strcmp(json_string_value(json_array_get(argv, i)), "--no-pivot") == 0;
+	json_decref(argv);
+	assert_int_equal(found, wanted);
+	assert_int_equal(unlink(path), 0);
+}
+
+static void test_no_pivot(void **state)
+{
+	check_no_pivot(*state, true);
+	check_no_pivot(*state, false);
+	bed_script(*state, "");
+	bed_create(*state, false);
+	bed_finish(*state);
 }
 
 static void limit_memory(struct bed *bed, json_int_t bytes)
@@ -156,6 +190,7 @@ int main(void)
 #name " (runc)", name, bed_setup_runc, bed_teardown, NULL                          \
 	}
 	static const struct CMUnitTest tests[] = {
+		{ "test_no_pivot (scripted)", test_no_pivot, bed_setup_fake, bed_teardown, NULL },
 		RUNC(test_kill_all),
 		RUNC(test_exit_names_all),
 		RUNC(test_oom),
