@@ -111,6 +111,41 @@ static int runtime_delete(const struct container_record *r, struct error *err)
 	return error_wrap(err, "container %s", r->id);
 }
 
+/*
+ * Whether what the runtime has under the id of a create that was cut short is of that create: a
+ * process that is older than the runtime's run is not, nor is a container made before. What
+ * is no container yet is taken for its. 0, or a code where the runtime does not say.
+ */
+static int is_of_create(const struct container_record *r, bool *ret, struct error *err)
+{
+	_cleanup_(runtime_deinit) struct runtime rt = RUNTIME_INIT;
+	_cleanup_(runtime_outcome_deinit) struct runtime_outcome outcome = RUNTIME_OUTCOME_INIT;
+	_cleanup_(runtime_state_deinit) struct runtime_state state = { 0 };
+	const struct runtime_request request = { .verb = RUNTIME_STATE, .id = r->id };
+	struct proc_stat stat;
+	int code = orphan_runtime(r, &rt, err);
+
+	if (code == 0)
+		code = runtime_run(&rt, &request, &outcome, err);
+	if (code != 0)
+		return code;
+	code = runtime_judge(&rt, RUNTIME_STATE, &outcome, NULL, err);
+	*ret = true;
+	if (code == CODE_NOT_FOUND) {
+		error_clear(err);
+		return 0;
+	}
+	if (code == 0)
+		code = runtime_read_state(&rt, &outcome.out, &state, err);
+	if (code != 0)
+		return error_wrap(err, "container %s", r->id);
+	if (state.pid > 0 && proc_stat_read(state.pid, &stat) == 0)
+		*ret = stat.start_time >= r->making.start_time;
+	if (state.created && state.created < r->created)
+		*ret = false;
+	return 0;
+}
+
 static int judge_unmount(
 	const struct container_record *r, const struct run_result *run, struct error *err)
 {
@@ -155,6 +190,7 @@ static int unmount(const struct container_record *r, struct error *err)
 static int end_container(
 	const struct container_record *r, pid_t shim_pid, bool force, struct error *err)
 {
+	bool is_ours = true;
 	int code;
 
 	if (!force && init_lives(r))
@@ -175,7 +211,9 @@ static int end_container(
 		code = unfinished_end_run(r, shim_pid, err);
 	if (code == 0 && r->making.is_so)
 		code = unfinished_end_cgroups(r, err);
-	if (code == 0)
+	if (code == 0 && r->making.is_so)
+		code = is_of_create(r, &is_ours, err);
+	if (code == 0 && is_ours)
 		code = runtime_delete(r, err);
 	unfinished_remove_cgroups(r);
 	return code != 0 ? code : unmount(r, err);

@@ -15,6 +15,7 @@
 
 #include "common/argv.h"
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/error.h"
 
 enum runtime_kind {
@@ -178,6 +179,7 @@ char *runtime_words(const struct runtime_outcome *o, const struct buf *log);
 struct runtime_state {
 	char *id, *status, *bundle;
 	pid_t pid;
+	moment created; /* 0: not told, as by runsc */
 };
 
 void runtime_state_deinit(struct runtime_state *s);

@@ -34,6 +34,15 @@ void runtime_state_deinit(struct runtime_state *s)
 	*s = (struct runtime_state){ 0 };
 }
 
+/* What is no moment, as the year 1 of a container that is being made, is none; so is no text. */
+static moment created_from_json(const json_t *j)
+{
+	const char *text = json_string_value(json_object_get(j, "created"));
+	moment m;
+
+	return text && clock_parse(text, &m) == 0 ? m : 0;
+}
+
 /* 0, -EINVAL, -ENOMEM. A container that has ended has pid 0, with runsc -1. */
 static int state_from_json(const json_t *j, struct runtime_state *ret)
 {
@@ -56,6 +65,7 @@ static int state_from_json(const json_t *j, struct runtime_state *ret)
 		.status = strdup(status),
 		.bundle = strdup(bundle),
 		.pid = (pid_t)pid,
+		.created = created_from_json(j),
 	};
 	if (!s.id || !s.status || !s.bundle) {
 		runtime_state_deinit(&s);

@@ -46,6 +46,9 @@ typedef void (*launch_done)(struct operation *op, bool ok);
  */
 void launch_begin(struct operation *op, enum runtime_verb verb, launch_done done);
 
+/* Whether a process that a run of the runtime has made is our child, or about to be. */
+bool launch_is_child(const struct shim *shim, pid_t pid);
+
 /* --- start.c --- */
 
 /* An event that says no more than which process it is about. */

@@ -6,10 +6,12 @@
  *   step      does                                  undone by a failure after it
  *   prepare   bundle, streams, ledger               closed, removed
  *   mounts    the rootfs list, in a child           unmounted, in a child
- *   launch    the runtime's create, pid, console    `state` once after a deadline, delete --force
- *                                                   (not of one that the runtime had before),
+ *   launch    the runtime's create, pid, console    `state` once: what is ours, delete --force;
  *                                                   strays killed and awaited, new cgroups removed
  *   publish   state.json, event, reply
+ *
+ * Subtle: a runtime may refuse a create before it has looked at the id, which then may be that of
+ * somebody else's container: nothing is deleted by its id alone.
  */
 #include "shim/container_life.h"
 
@@ -23,6 +25,7 @@
 #include "common/cleanup.h"
 #include "common/limits.h"
 #include "common/log.h"
+#include "common/pidref.h"
 #include "common/runtime_leftover.h"
 #include "mount.pb-c.h"
 #include "shim/mount.h"
@@ -41,7 +44,7 @@ static void undo_done(struct operation *op)
 	struct container *c = op->container;
 	int r = 0;
 
-	if (op->is_asked && op->error.code != CODE_ALREADY_EXISTS)
+	if (op->is_asked && !op->is_anothers)
 		r = runtime_leftover_remove(&c->runtime, c->id);
 	if (r < 0)
 		log_error("the runtime's folder of a failed create is left", F_STR("id", c->id),
@@ -139,36 +142,69 @@ static void undo_runtime(struct operation *op)
 		on_undeleted(&err, NULL, NULL, op);
 }
 
+static void count(pid_t pid, const struct proc_stat *stat, void *userdata)
+{
+	(void)pid;
+	(void)stat;
+	++*(unsigned *)userdata;
+}
+
+/* Whether the run has left a process to us: then it got as far as making a container. */
+static bool has_strays(const struct container *c)
+{
+	unsigned n = 0;
+
+	reaper_each_stray(c->shim->reaper, count, &n);
+	return n > 0;
+}
+
+/*
+ * An init that lives is a child of ours since the run has ended. One that has ended is told by the
+ * time at which it was made, where that is known.
+ */
+static bool is_ours(const struct container *c, const struct runtime_state *s)
+{
+	struct proc_stat stat;
+
+	if (s->pid > 0 && proc_stat_read(s->pid, &stat) == 0)
+		return launch_is_child(c->shim, s->pid);
+	return !s->created || s->created >= c->created_at;
+}
+
 static void on_state(const struct error *err, const char *words,
 	const struct runtime_outcome *outcome, void *userdata)
 {
 	struct operation *op = userdata;
+	struct container *c = op->container;
+	struct runtime_state state = { 0 };
+	bool is_gone = err->code == CODE_NOT_FOUND;
 
 	(void)words;
-	(void)outcome;
-	/* the answer decides nothing but whether there is something to delete */
-	if (err->code == CODE_NOT_FOUND)
+	/* one that hangs may have answered before */
+	if (outcome && runtime_read_state(&c->runtime, &outcome->out, &state, NULL) == 0)
+		op->is_anothers = !is_ours(c, &state);
+	else if (!is_gone)
+		op->is_anothers = !has_strays(c);
+	runtime_state_deinit(&state);
+	if (op->is_anothers)
+		log_warn("what the runtime has is not of the failed create, and is left alone",
+			F_STR("id", c->id), F_STR("error", is_gone ? "" : error_message(err)));
+	if (op->is_anothers || (is_gone && !op->was_killed))
 		settle(op);
 	else
 		undo_runtime(op);
 }
 
-/*
- * After its deadline, the runtime is asked once what became of it. What the runtime had before
- * under this id, or may have if it was not asked, is somebody else's and stays.
- */
+/* The runtime is asked once what it has under this id, and whose that is. */
 static void undo(struct operation *op)
 {
 	struct container *c = op->container;
 	const struct runtime_request request = { .verb = RUNTIME_STATE, .id = c->id };
 	_cleanup_error_ struct error err = ERROR_INIT;
 
-	if (!op->is_asked || op->error.code == CODE_ALREADY_EXISTS) {
+	op->is_anothers = op->error.code == CODE_ALREADY_EXISTS;
+	if (!op->is_asked || op->is_anothers) {
 		settle(op);
-		return;
-	}
-	if (op->error.code != CODE_DEADLINE_EXCEEDED) {
-		undo_runtime(op);
 		return;
 	}
 	if (runtime_call_begin(c->shim, &c->runtime, &request, NULL, STOP_GRACE_MS, on_state, op,

@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -149,10 +150,10 @@ static moment pid_file_written(const struct launch *l, int dir)
 }
 
 /*
- * Our child, or on its way to be: what crun leaves in the background to set the container up ends a
- * moment after crun itself has, and until then is the parent of what it made.
+ * What crun leaves in the background to set the container up ends a moment after crun itself has,
+ * and until then is the parent of what it made.
  */
-static bool is_our_child(const struct shim *shim, pid_t pid)
+bool launch_is_child(const struct shim *shim, pid_t pid)
 {
 	struct proc_stat stat, parent;
 
@@ -187,7 +188,7 @@ static int identify(const struct operation *op, pid_t pid, struct pidref *ret,
 			runtime, verb, pid);
 	r = pidref_open(pid, ret);
 	*ret_dead = dead;
-	if (r == 0 && is_our_child(shim, pid) &&
+	if (r == 0 && launch_is_child(shim, pid) &&
 		!(dead && dead->at >= pid_file_written(op->launch, shim->dir.fd))) {
 		*ret_dead = NULL;
 		return 0;
@@ -346,8 +347,8 @@ static void on_called(const struct error *err, const char *words,
 {
 	struct operation *op = userdata;
 
-	(void)outcome;
 	op->launch->called = true;
+	op->was_killed = WIFSIGNALED(outcome->wait_status);
 	if (op->error.code == CODE_OK && err->code != CODE_OK) {
 		error_set(&op->error, err->code, "%s", error_message(err));
 		op->words = words ? strdup(words) : NULL;

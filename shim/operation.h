@@ -35,6 +35,8 @@ struct operation {
 	/* scratch of the running one */
 	struct launch *launch; /* CREATE, START of an exec */
 	bool is_asked;	       /* CREATE: the runtime was run, and may have made something */
+	bool was_killed;       /* CREATE: in the middle of that, and could not clean up */
+	bool is_anothers;      /* CREATE: what the runtime has under the id was not made by it */
 	struct error error;    /* kept while what failed is cleaned up */
 	char *words;
 	struct event *timer; /* libevent's */

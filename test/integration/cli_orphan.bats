@@ -209,6 +209,42 @@ removed_by_force() {
 	wait_for 5 nothing_left # process 1 may be slow to reap what it inherited
 }
 
+# The shim is killed before its runtime has found somebody else's container under the id.
+kill_beside_anothers() { # STATUS: running, or stopped
+	local runc=(runc --root "$ROOT/r/default")
+
+	mkdir -p "$ROOT/r/default"
+	chmod -R go= "$ROOT"
+	"${runc[@]}" run -d -b "$BUNDLE" "$ID" </dev/null >/dev/null 3>&-
+	[[ $1 == running ]] || "${runc[@]}" kill "$ID" KILL
+	anothers_is() { [[ $("${runc[@]}" state "$ID" | jq -r .status) == "$1" ]]; }
+	wait_for 5 anothers_is "$1"
+	# shellcheck disable=SC2016 # the script's
+	printf '#!/bin/sh\ncase " $* " in *" create "*) >%s; exec sleep 100;; esac\nexec runc "$@"\n' \
+		"$T/began" >"$T/runc"
+	chmod 0755 "$T/runc"
+	background making "$CLEAT" --root "$ROOT" --runtime "$T/runc" create --bundle "$BUNDLE" "$ID"
+	wait_for 10 test -e "$T/began"
+	kill -KILL "$(jq .pid "$ROOT/c/default/$ID/shim.json")"
+	finish making
+	assert_status 125
+	wait_for 5 is_orphaned
+	run cleat delete --force "$ID"
+	assert_status 0
+	assert_equal "$output" ""
+	assert anothers_is "$1"
+	assert_equal "$(cleat list -q)" ""
+	"${runc[@]}" delete --force "$ID"
+}
+
+@test "what is left of a create goes without somebody else's container of its id" {
+	kill_beside_anothers running
+}
+
+@test "the same where that one has stopped" {
+	kill_beside_anothers stopped
+}
+
 @test "a shim killed at any point of a create, many times" {
 	deadline 240
 	run "$BATS_TEST_DIRNAME/kill_shim.py" "$ROOT/c/default/$ID" "${CLEAT_TEST_KILLS:-120}" \

@@ -316,7 +316,13 @@ static void test_state_of_each(void **state)
 		/* runsc 20221219 */
 		("{\n  \"ociVersion\": \"1.0.2-dev\",\n  \"id\": \"web\",\n"
 		 "  \"status\": \"created\",\n  \"pid\": 16159,\n  \"bundle\": \"/tmp/b\"\n}"),
+		/* not told yet, or by another's words */
+		("{\"id\":\"web\",\"status\":\"created\",\"pid\":16159,\"bundle\":\"/tmp/b\","
+		 "\"created\":\"0001-01-01T00:00:00Z\"}"),
+		("{\"id\":\"web\",\"status\":\"created\",\"pid\":16159,\"bundle\":\"/tmp/b\","
+		 "\"created\":7}"),
 	};
+	static const moment created[] = { 1795315350199537482, 1795315387460592000, 0, 0, 0 };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++) {
@@ -329,6 +335,7 @@ static void test_state_of_each(void **state)
 		assert_string_equal(s.status, "created");
 		assert_string_equal(s.bundle, "/tmp/b");
 		assert_int_equal(s.pid, 16159);
+		assert_int_equal(s.created, created[i]);
 		runtime_state_deinit(&s);
 		buf_deinit(&out);
 	}
