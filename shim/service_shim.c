@@ -201,12 +201,13 @@ static void shim2017_exec(struct ttrpc_call *call, const ProtobufCMessage *reque
 		return;
 	request_fds_take(call, &fds);
 	params.n_fds = fds.n;
-	if (container_exec(c, &params, &p, &err) != 0) {
-		refuse(userdata, call, &err);
-		return;
-	}
+	/* first of all: nobody could name, nor delete, an exec that was added and is not started */
 	starting = new_request(userdata, call, reply_exec);
-	if (starting)
+	if (!starting)
+		return;
+	if (container_exec(c, &params, &p, &err) != 0)
+		request_done(&err, NULL, starting);
+	else
 		process_start(p, request_done, starting);
 }
 
