@@ -309,9 +309,11 @@ int ledger_append(struct ledger *l, const struct exit_entry *e)
 	int n = ledger_line_format(e, line);
 	int r = n < 0 ? n : write_line(l, line, (size_t)n);
 
-	if (r < 0)
-		return error_trace(r);
 	slot = take_reserved(l);
+	if (r < 0) {
+		free(slot);
+		return error_trace(r);
+	}
 	if (!slot) /* nobody reserved: then it may ask for memory */
 		slot = calloc(1, sizeof(*slot));
 	if (slot)

@@ -4,7 +4,10 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "common/limits.h"
 #include "test/unit/unit.h"
@@ -506,6 +509,34 @@ static void test_full_disk_without_a_promise(void **state)
 	unmount_disk(bed, disk);
 }
 
+/* An exit that could not be written has used its reservation up: the file does not grow by it. */
+static void test_failed_write_gives_its_room_back(void **state)
+{
+	struct bed *bed = *state;
+	struct ledger *l = open_ledger(bed->dir);
+	const struct exit_entry e = entry("a", 1);
+	struct rlimit limit, none;
+	struct stat before, after;
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	none = (struct rlimit){ 0, limit.rlim_max };
+	reserve(l);
+	ledger_unreserve(l);
+	assert_int_equal(fstatat(bed->dir, "exits.jsonl", &before, 0), 0);
+	for (int i = 0; i < 64; i++) {
+		reserve(l);
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+		assert_int_equal(ledger_append(l, &e), -EFBIG);
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	}
+	assert_int_equal(fstatat(bed->dir, "exits.jsonl", &after, 0), 0);
+	assert_int_equal(after.st_blocks, before.st_blocks);
+	record(l, "b", 2);
+	assert_true(has_entry(bed->dir, "b", 2));
+	ledger_free(l);
+}
+
 /* The promise of room is carried over to the new file. */
 static void test_rewrite_keeps_the_promise(void **state)
 {
@@ -628,6 +659,7 @@ int main(void)
 		bed_test(test_huge_file),
 		bed_test(test_full_disk),
 		bed_test(test_full_disk_without_a_promise),
+		bed_test(test_failed_write_gives_its_room_back),
 		bed_test(test_rewrite_keeps_the_promise),
 		bed_test(test_rewrite_on_a_full_disk),
 		bed_test(test_leftover_of_a_rewrite),
