@@ -279,6 +279,18 @@ void creation_end(struct creation *c)
 
 /* --- what the runtime said --- */
 
+/* One of the words at the beginning of a part of the sentence: names and paths are within parts. */
+static bool begins_with(const struct error *err, const char *const *words)
+{
+	for (const char *part = error_message(err); part; part = strstr(part, ": ")) {
+		part += strspn(part, ": ");
+		for (const char *const *w = words; *w; w++)
+			if (strncasecmp(part, *w, strlen(*w)) == 0)
+				return true;
+	}
+	return false;
+}
+
 static bool says(const struct error *err, const char *const *words)
 {
 	for (; *words; words++)
@@ -290,14 +302,15 @@ static bool says(const struct error *err, const char *const *words)
 int failure_status(const struct error *err)
 {
 	/* that it is the program, not a mount or the working directory */
-	static const char *const program[] = { "exec: ", "exec /", "exec \"", "executable",
-		"failed to load ", "exec user process", "exec format error", NULL };
+	static const char *const program[] = { "exec: ", "exec /", "exec \"", "executable file ",
+		"open executable", "failed to load ", "exec user process", "exec format error",
+		NULL };
 	static const char *const missing[] = { "executable file not found",
 		"no such file or directory", NULL };
 	static const char *const refused[] = { "permission denied", "operation not permitted",
 		"is a directory", "exec format error", NULL };
 
-	if (!says(err, program))
+	if (!begins_with(err, program))
 		return STATUS_OWN_FAILURE;
 	if (says(err, refused))
 		return STATUS_CANNOT_EXECUTE;

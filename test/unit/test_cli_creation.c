@@ -71,6 +71,15 @@ static void test_own_failures(void **state)
 				   "during container init: error mounting \"/nope\" to rootfs at "
 				   "\"/mnt\": mount /nope:/mnt: no such file or directory"),
 		125);
+	/* nor is a container's name what has failed */
+	assert_int_equal(
+		status_of("container exec: OCI runtime create failed: runc create failed: "
+			  "unable to start container process: error during container init: "
+			  "error mounting \"/srv/exec /x\" to rootfs at \"/mnt\": mount "
+			  "/srv/exec /x:/mnt: no such file or directory"),
+		125);
+	assert_int_equal(
+		status_of("container executable: bundle /nope: No such file or directory"), 125);
 	assert_int_equal(status_of("container web: already exists"), 125);
 	assert_int_equal(status_of("runtime \"nope\": No such file or directory"), 125);
 	assert_int_equal(status_of("unlinkat /x: permission denied"), 125);
