@@ -139,6 +139,13 @@ int runtime_argv(const struct runtime *rt, const struct runtime_request *request
 bool runtime_has(const struct runtime *rt, enum runtime_verb verb);
 
 /*
+ * Whether its processes have pids inside only: what stands for one outside is a process of the
+ * runtime's own, the sandbox for the init, and for an exec one that waits for it, passes signals on
+ * (but not SIGKILL) and ends as it does.
+ */
+bool runtime_is_sandbox(const struct runtime *rt);
+
+/*
  * The environment of every runtime: this process's own without what belongs to its supervisor
  * (NOTIFY_SOCKET, on which `runc start` hangs, LISTEN_*, WATCHDOG_*, JOURNAL_STREAM,
  * INVOCATION_ID, MAINPID, TTRPC_ADDRESS). 0 or -ENOMEM.

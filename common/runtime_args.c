@@ -98,6 +98,7 @@ struct dialect {
 	unsigned lacks_by_verb[_RUNTIME_VERB_MAX];
 	bool interval_in_seconds; /* a bare number; the others take a number with its unit */
 	bool ps_without_options;
+	bool is_sandbox;
 };
 
 static const struct dialect dialects[] = {
@@ -126,6 +127,7 @@ static const struct dialect dialects[] = {
 		},
 		.interval_in_seconds = true,
 		.ps_without_options = true,
+		.is_sandbox = true,
 	},
 };
 _Static_assert(sizeof(dialects) / sizeof(*dialects) == _RUNTIME_KIND_MAX, "one for each");
@@ -343,4 +345,9 @@ int runtime_argv(const struct runtime *rt, const struct runtime_request *request
 bool runtime_has(const struct runtime *rt, enum runtime_verb verb)
 {
 	return !(dialects[rt->kind].lacks_verbs & VERB(verb));
+}
+
+bool runtime_is_sandbox(const struct runtime *rt)
+{
+	return dialects[rt->kind].is_sandbox;
 }

@@ -41,11 +41,11 @@
 struct launch {
 	enum runtime_verb verb;
 	launch_done done;
-	uint64_t number;		  /* of the container's launches */
-	uint64_t began;			  /* in ticks, as start times */
-	char pid_name[32], spec_name[32]; /* in the state folder */
-	char *pid_path, *spec_path;
-	bool called;	   /* the runtime has done its part */
+	uint64_t number;				  /* of the container's launches */
+	uint64_t began;					  /* in ticks, as start times */
+	char pid_name[32], spec_name[32], inner_name[32]; /* in the state folder */
+	char *pid_path, *spec_path, *inner_path;	  /* the last: of an exec in a sandbox */
+	bool called;					  /* the runtime has done its part */
 	int console_error; /* the console has ended without a terminal */
 };
 
@@ -60,10 +60,13 @@ static void launch_free(struct operation *op)
 	/* the init's stays: users and containerd look for it */
 	if (l->verb == RUNTIME_EXEC)
 		unlinkat(shim->dir.fd, l->pid_name, 0);
+	if (l->inner_name[0])
+		unlinkat(shim->dir.fd, l->inner_name, 0);
 	console_free(op->process->console);
 	op->process->console = NULL;
 	free(l->pid_path);
 	free(l->spec_path);
+	free(l->inner_path);
 	free(l);
 	reaper_release(shim->reaper);
 }
@@ -245,6 +248,9 @@ static int adopt(struct operation *op, struct error *err)
 		name_by_pid(p); /* before its exit may be written down */
 	p->started_at = dead ? dead->at : clock_now();
 	p->status = op->launch->verb == RUNTIME_CREATE ? PROCESS_CREATED : PROCESS_RUNNING;
+	if (op->launch->inner_path)
+		(void)runtime_read_pid_file(&p->container->runtime, op->launch->verb,
+			p->container->shim->dir.fd, op->launch->inner_name, &p->inner_pid, NULL);
 	if (p->is_init)
 		container_find_cgroup(p->container, dead ? 0 : p->pid);
 	if (dead)
@@ -407,6 +413,11 @@ static int name_files(struct operation *op)
 	if (asprintf(&l->pid_path, "%s/%s", folder, l->pid_name) < 0 ||
 		asprintf(&l->spec_path, "%s/%s", folder, l->spec_name) < 0)
 		return -ENOMEM;
+	if (l->verb == RUNTIME_EXEC && runtime_is_sandbox(&op->container->runtime)) {
+		snprintf(l->inner_name, sizeof(l->inner_name), "exec-%s.inner", suffix);
+		if (asprintf(&l->inner_path, "%s/%s", folder, l->inner_name) < 0)
+			return -ENOMEM;
+	}
 	return l->spec_name[0] ? write_spec(op) : 0;
 }
 
@@ -419,6 +430,7 @@ static int run(struct operation *op, struct error *err)
 		.id = c->id,
 		.bundle = c->bundle.path,
 		.pid_file = op->launch->pid_path,
+		.internal_pid_file = op->launch->inner_path,
 		.process = op->launch->spec_path,
 		.console_socket = p->console ? console_path(p->console) : NULL,
 		.detach = true,

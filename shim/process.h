@@ -80,7 +80,8 @@ struct process {
 	bool is_init;
 	enum process_status status;
 	struct pidref pidref;
-	pid_t pid; /* stays after the exit; 0 before the start */
+	pid_t pid;	 /* stays after the exit; 0 before the start */
+	pid_t inner_pid; /* an exec's in a sandbox, for its runtime; 0: none, or not known */
 	struct reaper_child child;
 	char *stdin_uri, *stdout_uri, *stderr_uri;
 	bool terminal;

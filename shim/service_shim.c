@@ -219,17 +219,21 @@ static void shim2017_kill(struct ttrpc_call *call, const ProtobufCMessage *reque
 	struct container *c = find_container(userdata, call, CODE_NOT_FOUND);
 	_cleanup_error_ struct error err = ERROR_INIT;
 	struct request *killing;
+	struct process *p;
 
 	if (!c)
 		return;
-	if (r->pid) {
+	p = r->pid && r->pid <= INT32_MAX ? container_find_pid(c, (pid_t)r->pid) : NULL;
+	if (r->pid && !(p && p->inner_pid)) {
 		/* all is of the init alone */
 		container_kill_pid(c, r->pid <= INT32_MAX ? (pid_t)r->pid : -1, r->signal, &err);
 		request_finish(userdata, call, WORDING_NAMED, &err);
 		return;
 	}
 	killing = new_request(userdata, call, request_reply_empty);
-	if (killing)
+	if (killing && p)
+		process_kill(p, r->signal, false, request_done, killing);
+	else if (killing)
 		process_kill(c->init, r->signal, r->all, request_done, killing);
 }
 

@@ -68,12 +68,15 @@ static void on_killed(const struct error *err, const char *words,
 	free(k);
 }
 
-static void kill_by_runtime(
-	struct container *c, uint32_t signal, bool all, bool is_sent, op_done done, void *userdata)
+/* what: all, or the one of that inner pid, or neither for the init. */
+static void kill_by_runtime(struct container *c, const struct runtime_request *what,
+	uint32_t signal, bool is_sent, op_done done, void *userdata)
 {
-	const struct runtime_request request = {
-		.verb = RUNTIME_KILL, .id = c->id, .signal = (int)signal, .all = all
-	};
+	const struct runtime_request request = { .verb = RUNTIME_KILL,
+		.id = c->id,
+		.signal = (int)signal,
+		.all = what->all,
+		.kill_pid = what->kill_pid };
 	_cleanup_error_ struct error err = ERROR_INIT;
 	struct runtime_kill *k = malloc(sizeof(*k));
 
@@ -97,20 +100,21 @@ static bool is_frozen(const struct process *init)
 
 static void kill_init(struct process *p, uint32_t signal, bool all, op_done done, void *userdata)
 {
+	const struct runtime_request what = { .all = all };
 	struct container *c = p->container;
 	_cleanup_error_ struct error err = ERROR_INIT;
 
 	if (signal != SIGKILL) {
-		kill_by_runtime(c, signal, all, false, done, userdata);
+		kill_by_runtime(c, &what, signal, false, done, userdata);
 		return;
 	}
 	p->kill_sent = true;
 	if (all && c->cgroup.fd >= 0)
 		cgroup_kill(&c->cgroup);
 	send_signal(&p->pidref, signal, &err);
-	/* a frozen v1 cgroup lets no signal through: the runtime thaws it */
-	if (is_frozen(p) || (all && c->cgroup.fd < 0))
-		kill_by_runtime(c, signal, all, err.code == CODE_OK, done, userdata);
+	/* a frozen v1 cgroup lets no signal through: the runtime thaws it. Of a sandbox all is dead */
+	if (!runtime_is_sandbox(&c->runtime) && (is_frozen(p) || (all && c->cgroup.fd < 0)))
+		kill_by_runtime(c, &what, signal, err.code == CODE_OK, done, userdata);
 	else
 		done(&err, &nothing, userdata);
 }
@@ -133,6 +137,13 @@ void process_kill(struct process *p, uint32_t signal, bool all, op_done done, vo
 	}
 	if (r == 0) {
 		p->kill_sent |= signal == SIGKILL;
+		/* whom we know outside would die and leave it alive */
+		if (signal == SIGKILL && p->inner_pid > 0) {
+			kill_by_runtime(p->container,
+				&(struct runtime_request){ .kill_pid = p->inner_pid }, signal,
+				false, done, userdata);
+			return;
+		}
 		send_signal(&p->pidref, signal, &err);
 	}
 	done(&err, &nothing, userdata);
@@ -224,6 +235,33 @@ static void pids_by_runtime(struct container *c, pids_done done, void *userdata)
 	}
 }
 
+/* In a sandbox nobody else has a pid that would mean something here: what its ps tells are its own. */
+static void known_pids(struct container *c, pids_done done, void *userdata)
+{
+	_cleanup_error_ struct error err = ERROR_INIT;
+	_cleanup_free_ pid_t *pids = NULL;
+	size_t n = 0, room = 1;
+	struct list *pos;
+
+	list_for_each (pos, &c->processes)
+		room++;
+	pids = calloc(room, sizeof(*pids));
+	if (!pids) {
+		error_set(&err, CODE_RESOURCE_EXHAUSTED, "no memory for the pids");
+		done(&err, NULL, 0, userdata);
+		return;
+	}
+	if (!c->init->exited)
+		pids[n++] = c->init->pid;
+	list_for_each (pos, &c->processes) {
+		const struct process *p = list_entry(pos, struct process, processes_link);
+
+		if (p->pid > 0 && !p->exited)
+			pids[n++] = p->pid;
+	}
+	done(&err, pids, n, userdata);
+}
+
 void container_pids(struct container *c, pids_done done, void *userdata)
 {
 	_cleanup_error_ struct error err = ERROR_INIT;
@@ -233,6 +271,10 @@ void container_pids(struct container *c, pids_done done, void *userdata)
 
 	if (c->init->exited && c->init->announced) {
 		done(&err, NULL, 0, userdata);
+		return;
+	}
+	if (runtime_is_sandbox(&c->runtime)) {
+		known_pids(c, done, userdata);
 		return;
 	}
 	if (c->cgroup.fd < 0) {
