@@ -173,6 +173,14 @@ valgrind-check: all
 check-system: check-build
 	test/system/run $(SUITES)
 
+# The integration suites over each real runtime; RUNTIME=crun make check SUITES=integration: over one.
+RUNTIMES ?= runc crun runsc
+.PHONY: check-runtimes
+check-runtimes: check-build
+	@status=0; for r in $(RUNTIMES); do echo "== $$r"; \
+		RUNTIME=$$r VARIANT=$(VARIANT) test/run $(or $(SUITES),integration) || status=1; done; \
+		exit $$status
+
 # scripts/demo and scripts/check in a Debian with nothing but apt, twice each.
 .PHONY: bare-check
 bare-check:

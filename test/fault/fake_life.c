@@ -79,6 +79,7 @@ static int make_container(struct fake *fake, bool gated, bool detach, struct con
 	pid_t pid;
 	int r = program_from_bundle(fake, fake->options.bundle, ret_program);
 
+	(void)script_trait(fake, TRAIT_LATE_ORPHAN, &launch.late_orphan);
 	if (r != 0)
 		return r;
 	if (!id_is_valid(id))
@@ -225,6 +226,7 @@ int fake_exec(struct fake *fake)
 	pid_t pid;
 	int r = container_need(fake, &c);
 
+	(void)script_trait(fake, TRAIT_LATE_ORPHAN, &launch.late_orphan);
 	if (r != 0)
 		return r;
 	status = container_status(&c);

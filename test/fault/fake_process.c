@@ -28,6 +28,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define LATE_MAX_MS 30000
+
 /* What the child needs beside the launch itself. */
 struct birth {
 	const struct launch *launch;
@@ -196,14 +198,48 @@ static void live(const struct birth *b)
 		strerror(errno));
 }
 
+/* The process between the runtime and the container's: tells its pid, and lives on. */
+static void be_between(const struct birth *b, pid_t *shared)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		live(b);
+	close(b->ready);
+	*shared = pid;
+	_exit(wait_for_file(b->launch->late_orphan, LATE_MAX_MS) < 0);
+}
+
+/* The same, told by who asked for it. */
+static int fork_late(const struct birth *b, pid_t *shared, pid_t *ret_pid)
+{
+	volatile pid_t *told = shared;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		be_between(b, shared);
+	while (*told == 0)
+		if (waitpid(pid, NULL, WNOHANG) != 0)
+			return -EAGAIN;
+	*ret_pid = *told;
+	return *ret_pid > 0 ? 0 : -EAGAIN;
+}
+
 /* Forks the child, or a child that forks it and ends. ret_pid is the process of the container. */
 static int fork_child(const struct birth *b, pid_t *ret_pid)
 {
 	pid_t *shared = mmap(
 		NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	pid_t pid = fork();
+	pid_t pid;
 
-	if (shared == MAP_FAILED || pid < 0)
+	if (shared == MAP_FAILED)
+		return -errno;
+	if (b->launch->late_orphan)
+		return fork_late(b, shared, ret_pid);
+	pid = fork();
+	if (pid < 0)
 		return -errno;
 	if (pid == 0 && b->launch->early_orphan) {
 		pid = fork();

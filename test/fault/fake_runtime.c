@@ -50,6 +50,8 @@
  *				the runtime returns
  *	early-orphan		the process is no child of the runtime: whoever adopts orphans may
  *				reap it before the runtime returns
+ *	late-orphan PATH	the process is no child of the runtime: a process between the two
+ *				lives on, until the file is there
  *	no-console		(terminal) never connects to the console socket
  *	bad-console		(terminal) sends the name without a descriptor
  *	print [TEXT]		(state, list, ps, events, features) TEXT and an end of line in place

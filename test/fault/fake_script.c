@@ -240,6 +240,7 @@ static const struct directive_kind kinds[] = {
 	{ "init-exits", ARG_SIZE, .trait = TRAIT_INIT_EXITS },
 	{ "init-killed", ARG_SIGNAL, .trait = TRAIT_INIT_KILLED },
 	{ "early-orphan", ARG_NONE, .trait = TRAIT_EARLY_ORPHAN },
+	{ "late-orphan", ARG_TEXT, .trait = TRAIT_LATE_ORPHAN },
 	{ "await-exit", ARG_NONE, .trait = TRAIT_AWAIT_EXIT },
 	{ "no-console", ARG_NONE, .trait = TRAIT_NO_CONSOLE },
 	{ "bad-console", ARG_NONE, .trait = TRAIT_BAD_CONSOLE },

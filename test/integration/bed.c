@@ -26,6 +26,28 @@
 
 #define END_MS 20000
 
+const char *bed_runtime(void)
+{
+	const char *name = getenv("RUNTIME");
+
+	return name && *name ? name : "runc";
+}
+
+void bed_lacks(const struct bed *bed, const char *runtime, const char *words)
+{
+	if (bed->fake || strcmp(bed_runtime(), runtime) != 0)
+		return;
+	print_message("# skip %s %s\n", runtime, words);
+	skip();
+}
+
+/* Before main: what a program's groups of tests have in common, whoever made them. */
+__attribute__((constructor)) static void choose_tests(void)
+{
+	if (strcmp(bed_runtime(), "runc") != 0)
+		cmocka_set_test_filter("*(runc)*");
+}
+
 char *bed_format(const char *fmt, ...)
 {
 	char *s;
@@ -208,6 +230,17 @@ void bed_start_shim(struct bed *bed)
 	find_shim(bed);
 }
 
+static void write_real_runtime(struct bed *bed)
+{
+	_cleanup_free_ char *text = bed_format("#!/bin/sh\nexec %s %s \"$@\"\n", bed_runtime(),
+		strcmp(bed_runtime(), "runsc") == 0
+			? "--platform=ptrace --network=none --ignore-cgroups"
+			: "");
+
+	write_file(bed->real_path, text);
+	assert_int_equal(chmod(bed->real_path, 0755), 0);
+}
+
 static int setup(void **state, bool fake, bool forwards)
 {
 	_cleanup_free_ char *programs = programs_folder();
@@ -224,6 +257,7 @@ static int setup(void **state, bool fake, bool forwards)
 	bed->bundle = bed_format("%s/bundle", bed->dir);
 	bed->fake_path = bed_format("%s/fake-runtime", bed->dir);
 	bed->script = bed_format("%s.script", bed->fake_path);
+	bed->real_path = bed_format("%s/%s", bed->dir, bed_runtime());
 	bed->runtime_root = bed_format("%s/r", bed->dir);
 	bed->out = bed_format("file://%s/out", bed->dir);
 	bed->sink = bed_format("%s/sink", bed->dir);
@@ -231,6 +265,7 @@ static int setup(void **state, bool fake, bool forwards)
 	assert_int_equal(mkdir(bed->runtime_root, 0700), 0);
 	assert_int_equal(symlink(fake_program, bed->fake_path), 0);
 	bed_script(bed, "");
+	write_real_runtime(bed);
 	make_bundle(bed);
 	bed_start_shim(bed);
 	*state = bed;
@@ -313,6 +348,8 @@ static void bed_unmake(struct bed *bed)
 	free(bed->bundle);
 	free(bed->script);
 	free(bed->fake_path);
+	free(bed->real_path);
+	free(bed->command);
 	free(bed->runtime_root);
 	free(bed->out);
 	free(bed->sink);

@@ -6,8 +6,11 @@
  * client starts one, a blocking client on its socket, and a teardown that ends all of it in order
  * and fails the test when anything is left: a process, a mount, a cgroup, a folder, a socket.
  *
- * The runtime is runc, or the scripted one (test/fault/fake_runtime.c), whose script may be changed
- * at any time. Both run the multi-tool as /bin/tool.
+ * The runtime is a real one, runc, crun or runsc after RUNTIME in the environment (runc without it),
+ * or the scripted one (test/fault/fake_runtime.c), whose script may be changed at any time. All run
+ * the multi-tool as /bin/tool. "runc" in names of tests and functions stands for the real one. Where
+ * RUNTIME is another than runc, only tests with "(runc)" in their names run: those over the scripted
+ * one have been run over it.
  */
 
 #include <stdbool.h>
@@ -37,6 +40,8 @@ struct bed {
 	bool fake; /* the runtime is the scripted one */
 	char *dir, *root, *bundle, *script, *runtime_root;
 	char *fake_path; /* the scripted runtime: a link in dir, with its script beside it */
+	char *real_path; /* a script that is the real one, with the options that it needs here */
+	char *command;	 /* in place of the real runtime; the bed frees it; NULL: that itself */
 	char *out;	 /* the init's stdout: a file's URI */
 	char *id;
 	char *socket;
@@ -47,6 +52,11 @@ struct bed {
 	uint32_t deadline_ms; /* of runtime calls; 0: the default */
 	bool run;	      /* Create is to start it, too */
 };
+
+/* The real runtime: runc, crun or runsc. */
+const char *bed_runtime(void);
+/* Skips the test, by the runtime's name, if that is it: it has no such thing by its nature. */
+void bed_lacks(const struct bed *bed, const char *runtime, const char *words);
 
 /* A string of malloc's. */
 char *bed_format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -116,12 +116,21 @@ Google__Protobuf__Any *bed_options(
 	struct bed *bed, uint8_t room[static 1024], Google__Protobuf__Any *any)
 {
 	Cleat__Shim__V1__RuntimeOptions o = CLEAT__SHIM__V1__RUNTIME_OPTIONS__INIT;
-	o.kind = (char *)"runc";
+	static char *runsc_options[] = { (char *)"platform=ptrace", (char *)"network=none",
+		(char *)"ignore-cgroups" };
+
+	o.kind = bed->fake ? (char *)"runc" : (char *)bed_runtime();
+	if (strcmp(o.kind, "runsc") == 0) {
+		o.options = runsc_options;
+		o.n_options = sizeof(runsc_options) / sizeof(*runsc_options);
+	}
 	o.root = bed->runtime_root;
 	o.deadline_ms = bed->deadline_ms;
 	o.run = bed->run;
 	if (bed->fake)
 		o.command = bed->fake_path;
+	else if (bed->command)
+		o.command = bed->command;
 	assert_true(protobuf_c_message_get_packed_size(&o.base) <= 1024);
 	google__protobuf__any__init(any);
 	any->type_url = (char *)"cleat.shim.v1.RuntimeOptions";

@@ -338,13 +338,13 @@ is_status() { # ID STATUS
 	make_bundle "$BUNDLE"
 	mkdir -p "$ROOT/r/default"
 	chmod -R go= "$ROOT"
-	runc --root "$ROOT/r/default" run -d -b "$BUNDLE" "$ID" </dev/null >/dev/null 3>&-
+	runtime --root "$ROOT/r/default" run -d -b "$BUNDLE" "$ID" </dev/null >/dev/null 3>&-
 	run --separate-stderr cleat run -d --bundle "$BUNDLE" "$ID"
 	assert_status 125
 	assert_match "$stderr" "already exists"
-	assert_equal "$(runc --root "$ROOT/r/default" state "$ID" | jq -r .status)" running
+	assert_equal "$(runtime --root "$ROOT/r/default" state "$ID" | jq -r .status)" running
 	assert_equal "$(cleat list -q)" ""
-	runc --root "$ROOT/r/default" delete --force "$ID"
+	runtime --root "$ROOT/r/default" delete --force "$ID"
 }
 
 # Somebody else's container, under the id and the root that cleat is about to use.

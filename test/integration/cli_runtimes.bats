@@ -16,20 +16,20 @@ teardown() {
 
 @test "a name from runtimes.json: its command, root, options and deadline" {
 	make_bundle "$BUNDLE" '.process.args = ["/bin/tool", "pause"]'
-	cat >"$T/runc" <<-SCRIPT
+	cat >"$T/$RUNTIME" <<-SCRIPT
 		#!/bin/sh
 		echo "\$@" >>"$T/calls"
-		exec runc "\$@"
+		exec ${RUNTIME_COMMAND[*]} "\$@"
 	SCRIPT
-	chmod +x "$T/runc"
-	jq -n --arg t "$T" '{v: 1, runtimes: {mine: {kind: "runc", command: ($t + "/runc"),
+	chmod +x "$T/$RUNTIME"
+	jq -n --arg t "$T" --arg kind "$RUNTIME" '{v: 1, runtimes: {mine: {kind: $kind, command: ($t + "/" + $kind),
 		root: ($t + "/mine"), options: ["debug"], deadline_ms: 30000}}}' >"$CLEAT_RUNTIMES"
 	cleat --runtime mine --runtime-opt rootless=false create --bundle "$BUNDLE" "$ID"
 	run jq -r '.runtime | .command' "$ROOT/c/default/$ID/state.json"
-	assert_equal "$output" "$T/runc"
+	assert_equal "$output" "$T/$RUNTIME"
 	assert_match "$(head -n 1 "$T/calls")" "--root=$T/mine/default --log="
 	assert_match "$(head -n 1 "$T/calls")" " --debug --rootless=false create "
-	run runc --root "$T/mine/default" state "$ID"
+	run runtime --root "$T/mine/default" state "$ID"
 	assert_status 0
 	cleat delete --force "$ID"
 	rm -rf "$T/mine"

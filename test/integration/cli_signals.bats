@@ -86,22 +86,22 @@ is_in_state() { # PID STATE
 # A runtime that is slow: it begins when there is a file "go", and ends when there is "end".
 make_slow_runtime() {
 	mkdir "$T/bin"
-	cat >"$T/bin/runc" <<-END
+	cat >"$T/bin/$RUNTIME" <<-END
 		#!/bin/bash
-		[[ " \$* " == *" run "* ]] || exec $(command -v runc) "\$@"
+		[[ " \$* " == *" run "* ]] || exec ${RUNTIME_COMMAND[*]} "\$@"
 		touch "$T/creating"
 		while [[ ! -e "$T/go" ]]; do sleep 0.02; done
-		$(command -v runc) "\$@" || exit
+		${RUNTIME_COMMAND[*]} "\$@" || exit
 		touch "$T/runs"
 		while [[ ! -e "$T/end" ]]; do sleep 0.02; done
 	END
-	chmod 755 "$T/bin/runc"
+	chmod 755 "$T/bin/$RUNTIME"
 }
 
 @test "interrupted while it is created: nothing is left" {
 	make_bundle "$BUNDLE"
 	make_slow_runtime
-	background run "$CLEAT" --root "$ROOT" --runtime "$T/bin/runc" run --bundle "$BUNDLE" "$ID"
+	background run "$CLEAT" --root "$ROOT" --runtime "$T/bin/$RUNTIME" run --bundle "$BUNDLE" "$ID"
 	wait_for 10 test -e "$T/creating"
 	kill -INT "${PID[run]}"
 	touch "$T/go" "$T/end"
@@ -114,7 +114,7 @@ make_slow_runtime() {
 	make_bundle "$BUNDLE" '.process.args = ["/bin/sh", "-c", "tool trap 15 9"]'
 	make_slow_runtime
 	touch "$T/go"
-	background run "$CLEAT" --root "$ROOT" --runtime "$T/bin/runc" run --rm --bundle "$BUNDLE" "$ID"
+	background run "$CLEAT" --root "$ROOT" --runtime "$T/bin/$RUNTIME" run --rm --bundle "$BUNDLE" "$ID"
 	wait_for 10 test -e "$T/runs"
 	wait_for 10 says_ready run
 	kill -TERM "${PID[run]}"

@@ -45,7 +45,7 @@ assert_restored() {
 }
 
 pid_of_cleat() {
-	pgrep -f "^$CLEAT --root $ROOT (run|exec)"
+	pgrep -f "^$CLEAT_BIN/cleat (--runtime tested )?--root $ROOT (run|exec)"
 }
 
 @test "a shell with job control, the window's size, control keys, and the terminal afterwards" {

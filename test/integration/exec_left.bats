@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # What a runtime that is killed in an exec leaves in the container: it is ended, and nobody else's
-# process with it. The runtime is runc, behind a script that keeps its pid file to itself and kills
+# process with it. The runtime is a real one, behind a script that keeps its pid file to itself and kills
 # itself, or is killed by the test at any point.
 # deadline: 300
 
@@ -14,9 +14,9 @@ setup() {
 	make_bundle "$BUNDLE"
 	mkdir "$T/bin"
 	mkfifo "$T/gate"
-	cat >"$T/bin/runc" <<-EOF
+	cat >"$T/bin/$RUNTIME" <<-EOF
 		#!/bin/bash
-		case " \$* " in *" exec "*) ;; *) exec runc "\$@" ;; esac
+		case " \$* " in *" exec "*) ;; *) exec ${RUNTIME_COMMAND[*]} "\$@" ;; esac
 		args=() pid_file=
 		while [[ \$# -gt 0 ]]; do
 			if [[ \$1 == --pid-file ]]; then pid_file=\$2; args+=(--pid-file "$T/its-pid"); shift
@@ -25,7 +25,7 @@ setup() {
 			shift
 		done
 		[[ ! -e $T/slow ]] || { mv "$T/slow" "$T/slow-began"; slow=yes; }
-		runc "\${args[@]}" || exit
+		${RUNTIME_COMMAND[*]} "\${args[@]}" || exit
 		if [[ \${slow-} ]]; then
 			mv "$T/its-pid" "$T/slow-pid"
 			read -r word <"$T/gate"
@@ -34,7 +34,7 @@ setup() {
 		fi
 		kill -KILL \$\$
 	EOF
-	chmod 0755 "$T/bin/runc"
+	chmod 0755 "$T/bin/$RUNTIME"
 }
 
 teardown() {
@@ -60,7 +60,7 @@ exec_slow() {
 }
 
 @test "a runtime killed before its pid file: its process is ended, the container runs on" {
-	cleat --runtime "$T/bin/runc" run -d --bundle "$BUNDLE" "$ID"
+	cleat --runtime "$T/bin/$RUNTIME" run -d --bundle "$BUNDLE" "$ID"
 	run cleat exec "$ID" sh -c 'exit 0'
 	for _ in 1 2 3; do
 		exec_killed
@@ -71,7 +71,7 @@ exec_slow() {
 }
 
 @test "an exec under way at that time keeps its process" {
-	cleat --runtime "$T/bin/runc" run -d --bundle "$BUNDLE" "$ID"
+	cleat --runtime "$T/bin/$RUNTIME" run -d --bundle "$BUNDLE" "$ID"
 	exec_slow
 	exec_killed
 	# both are there until it is known whose they are
@@ -85,7 +85,7 @@ exec_slow() {
 }
 
 @test "nor does one that is killed as well leave anything" {
-	cleat --runtime "$T/bin/runc" run -d --bundle "$BUNDLE" "$ID"
+	cleat --runtime "$T/bin/$RUNTIME" run -d --bundle "$BUNDLE" "$ID"
 	exec_slow
 	exec_killed
 	echo die >"$T/gate"
@@ -96,7 +96,7 @@ exec_slow() {
 }
 
 @test "what the container's own processes leave behind is not touched" {
-	cleat --runtime "$T/bin/runc" run -d --bundle "$BUNDLE" "$ID"
+	cleat --runtime "$T/bin/$RUNTIME" run -d --bundle "$BUNDLE" "$ID"
 	# a daemon of an exec that succeeds
 	touch "$T/slow"
 	background slow "$CLEAT" --root "$ROOT" exec "$ID" sh -c 'setsid tool pause & exit 0'
@@ -113,7 +113,7 @@ exec_slow() {
 
 @test "in a shared pid namespace it cannot be known whose it is: nothing is ended" {
 	edit_config "$BUNDLE" '.linux.namespaces |= map(select(.type != "pid"))'
-	cleat --runtime "$T/bin/runc" run -d --bundle "$BUNDLE" "$ID"
+	cleat --runtime "$T/bin/$RUNTIME" run -d --bundle "$BUNDLE" "$ID"
 	exec_killed
 	assert n_pids 2
 	cleat delete --force "$ID"
@@ -146,9 +146,9 @@ leave_mount() {
 	assert_equal "$(test_mounts)" ""
 }
 
-@test "runc itself killed at any point of an exec, many times" {
+@test "the runtime itself killed at any point of an exec, many times" {
 	cleat run -d --bundle "$BUNDLE" "$ID"
-	run "$BATS_TEST_DIRNAME/kill_runc.py" "$(cleat state "$ID" | jq .shim_pid)" \
+	run "$BATS_TEST_DIRNAME/kill_runc.py" "$RUNTIME" "$(cleat state "$ID" | jq .shim_pid)" \
 		"${CLEAT_TEST_KILLS:-80}" "$CLEAT" --root "$ROOT" "$ID"
 	assert_status 0
 	assert [ "$output" -gt 20 ]

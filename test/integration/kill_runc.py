@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Kills runc in the middle of an exec, each time somewhat later than the time before.
+"""Kills the runtime in the middle of an exec, each time somewhat later than the time before.
 
-    kill_runc.py SHIM_PID ROUNDS CLEAT...     CLEAT...: the command with its global options, ID last
+    kill_runc.py RUNTIME SHIM_PID ROUNDS CLEAT...     CLEAT...: the command with its global options,
+                                                        ID last. RUNTIME: its process's name
 
 After each round the container must have its init and nothing else. Prints how many execs were killed.
 """
@@ -25,14 +26,14 @@ def comm(pid):
         return ""
 
 
-def kill_soon(shim, process, delay):
-    """Kills the shim's child runc, delay seconds after it was seen, unless the exec ends first."""
+def kill_soon(runtime, shim, process, delay):
+    """Kills the shim's child that is a runtime, delay seconds after it was seen, unless the exec ends first."""
     while process.poll() is None:
         with open(f"/proc/{shim}/task/{shim}/children", encoding="ascii") as f:
-            runcs = [int(pid) for pid in f.read().split() if comm(pid) == "runc"]
-        if not runcs:
+            runtimes = [int(pid) for pid in f.read().split() if comm(pid) == runtime]
+        if not runtimes:
             continue
-        fd = os.pidfd_open(runcs[0])
+        fd = os.pidfd_open(runtimes[0])
         until = time.monotonic() + delay
         while time.monotonic() < until:
             pass
@@ -45,13 +46,13 @@ def kill_soon(shim, process, delay):
 
 
 def main():
-    shim, rounds, ident = int(sys.argv[1]), int(sys.argv[2]), sys.argv[-1]
-    cleat = sys.argv[3:-1]
+    runtime, shim, rounds, ident = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[-1]
+    cleat = sys.argv[4:-1]
     n_killed = 0
     for i in range(rounds):
         with subprocess.Popen([*cleat, "exec", "-d", "--exec-id", f"e{i}", ident, "tool", "pause"],
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            kill_soon(shim, process, i % 40 * STEP)
+            kill_soon(runtime, shim, process, i % 40 * STEP)
         if process.returncode == 0:
             subprocess.run([*cleat, "delete", "--force", "--exec-id", f"e{i}", ident], check=True)
         else:

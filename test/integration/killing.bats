@@ -24,13 +24,13 @@ make_bundle_with_hook() { # NAME
 		\"echo >$T/began; read -r line <$T/gate\"]}]"
 }
 
-# The runtime's pid, once its hook is waiting: the shim's child that is a runc.
+# The runtime's pid, once its hook is waiting: the shim's child that is one.
 runtime_in_hook() {
 	local shim
 
 	wait_for 10 test -e "$T/began"
 	shim=$(jq .pid "$ROOT/c/default/$ID/shim.json")
-	pgrep -P "$shim" -x runc
+	pgrep -P "$shim" -x "$RUNTIME"
 }
 
 is_status() {
@@ -49,7 +49,7 @@ is_status() {
 		assert_equal "$output" ""
 		# the init that loses its runtime may have a word of its own
 		assert_equal "$(tail -n 1 <<<"$stderr")" \
-			"cleat: container $ID: runc ${command%% *}: killed by signal 9 without a word"
+			"cleat: container $ID: $RUNTIME ${command%% *}: killed by signal 9 without a word"
 		wait_for 5 nothing_left
 		assert_equal "$(cleat list --json)" "[]"
 	done

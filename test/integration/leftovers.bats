@@ -33,7 +33,7 @@ zombies() {
 	awk -v begun="$BEGUN" 'match($0, /\(.*\)/) {
 			name = substr($0, RSTART + 1, RLENGTH - 2)
 			split(substr($0, RSTART + RLENGTH + 1), f, " ")
-			if (f[1] == "Z" && f[20] >= begun && name ~ /^(cleat|runc|tool|sh$)/)
+			if (f[1] == "Z" && f[20] >= begun && name ~ /^(cleat|runc|crun|runsc|exe$|tool|sh$)/)
 				print FILENAME, f[20]
 		}' /proc/[0-9]*/stat 2>/dev/null | sort || true
 }

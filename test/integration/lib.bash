@@ -22,7 +22,10 @@
 #   TMPDIR   T/tmp: a program of ours that leaves a file there, or anywhere in ROOT, fails the test
 #
 # and these are for tests to call:
-#   cleat ARGS...             build/cleat with --root (and CLEAT_TEST_RUNTIME as --runtime)
+#   cleat ARGS...             build/cleat with --root, over the runtime under test; "$CLEAT" is that without
+#                             --root
+#   runtime ARGS...           that runtime itself; ${RUNTIME_COMMAND[@]} is it with its options
+#   lacks RUNTIME WORDS       skips the test where that is the runtime: it has no such thing by its nature
 #   background NAME CMD...    starts CMD, output in T/NAME.out and T/NAME.err, pid in ${PID[NAME]};
 #                             killed in teardown if it still runs. Give it a program, so that the
 #                             pid is that program's: background web "$CLEAT" --root "$ROOT" run ...
@@ -41,6 +44,10 @@
 #   count_processes           how many processes of the test there are (containers', shims', ...)
 #   leftovers                 what teardown would complain of now, a line each
 #
+# RUNTIME in the environment is the runtime under test: runc (the default), crun or runsc. `cleat` and
+# "$CLEAT" take it from a runtimes.json of ours; a test's own --runtime goes before it. runsc is slow:
+# deadlines and wait_for have SLOWER times as long. How crun comes by a host that it takes: test/run.
+#
 # A process belongs to the test if T or TAG is in its command line, environment, working directory,
 # executable or cgroup. At the deadline all of them are killed, which ends what the test waits for.
 #
@@ -51,6 +58,16 @@ CLEAT_BIN=${CLEAT_BIN:-$(cd "$BATS_TEST_DIRNAME/../../build" 2>/dev/null && pwd)
 CLEAT=$CLEAT_BIN/cleat
 TOOL=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)/build/test/tool
 BUSYBOX=/bin/busybox
+
+RUNTIME=${RUNTIME:-runc}
+RUNTIME_COMMAND=("$RUNTIME")
+RUNTIME_OPTIONS=()
+SLOWER=${TEST_SLOWER:-1}
+if [[ $RUNTIME == runsc ]]; then
+	RUNTIME_OPTIONS=(platform=ptrace network=none ignore-cgroups)
+	RUNTIME_COMMAND+=("${RUNTIME_OPTIONS[@]/#/--}")
+	SLOWER=$((SLOWER * 4))
+fi
 
 bats_require_minimum_version 1.5.0
 
@@ -65,12 +82,14 @@ cleat_setup() {
 	cd "$T/work" || return
 	export TMPDIR=$T/tmp CLEAT_TEST=$TAG
 	unset XDG_RUNTIME_DIR NOTIFY_SOCKET LISTEN_FDS LISTEN_PID
+	[[ $RUNTIME == runc ]] || choose_runtime || return
 	deadline "${CLEAT_TEST_DEADLINE:-120}"
 }
 
 cleat_teardown() {
 	local name status=0
 
+	[[ -n ${T-} ]] || return 0
 	for name in "${!PID[@]}"; do
 		stop_process "${PID[$name]}"
 	done
@@ -107,7 +126,35 @@ is_gone() {
 # --- the program under test ---
 
 cleat() {
-	"$CLEAT" --root "$ROOT" ${CLEAT_TEST_RUNTIME:+--runtime "$CLEAT_TEST_RUNTIME"} "$@"
+	"$CLEAT" --root "$ROOT" "$@"
+}
+
+# $CLEAT becomes a script, once for each suite file, that becomes the program. It is what a background
+# pid is of, so it must not stay.
+choose_runtime() {
+	local dir=$BATS_FILE_TMPDIR/over
+
+	# runsc's sandbox belongs to nobody, and makes its root in TMPDIR
+	chmod 0711 "$T"
+	if [[ ! -d $dir ]]; then
+		mkdir "$dir.new" &&
+			jq -n --arg kind "$RUNTIME" '{v: 1, runtimes: {tested: {kind: $kind,
+				options: $ARGS.positional}}}' --args "${RUNTIME_OPTIONS[@]}" \
+				>"$dir.new/runtimes.json" &&
+			printf '#!/bin/sh\nexec "%s" --runtime tested "$@"\n' "$CLEAT_BIN/cleat" \
+				>"$dir.new/cleat" &&
+			chmod 0755 "$dir.new/cleat" && mv "$dir.new" "$dir" || return
+	fi
+	CLEAT=$dir/cleat
+	export CLEAT_RUNTIMES=$dir/runtimes.json
+}
+
+runtime() {
+	"${RUNTIME_COMMAND[@]}" "$@"
+}
+
+lacks() { # RUNTIME WORDS
+	[[ $RUNTIME != "$1" ]] || skip "$1 $2"
 }
 
 tool() {
@@ -167,7 +214,7 @@ edit_config() {
 # --- waiting ---
 
 wait_for() {
-	local end=$((${EPOCHREALTIME/./} + $1 * 1000000 * ${TEST_SLOWER:-1}))
+	local end=$((${EPOCHREALTIME/./} + $1 * SLOWER * 1000000))
 
 	shift
 	until "$@"; do
@@ -184,7 +231,7 @@ deadline() {
 	stop_dog
 	rm -f "$T/dog/fifo"
 	mkfifo "$T/dog/fifo"
-	watch_dog $(($1 * ${TEST_SLOWER:-1})) $BASHPID >"$T/dog/log" 2>&1 3>&- </dev/null &
+	watch_dog $(($1 * SLOWER)) $BASHPID >"$T/dog/log" 2>&1 3>&- </dev/null &
 	DOG=$!
 }
 
@@ -244,7 +291,9 @@ test_mounts() {
 }
 
 test_cgroups() {
-	find /sys/fs/cgroup -depth -type d -name "*$TAG*" 2>/dev/null
+	# crun makes a folder where version 2 is not mounted, too: that is no cgroup
+	find /sys/fs/cgroup -depth -type d -name "*$TAG*" \( -fstype cgroup -o -fstype cgroup2 \) \
+		2>/dev/null
 }
 
 # Of ROOT the folders may stay that hold what all containers share: ROOT/s, c, c/NS, r, r/NS.

@@ -12,9 +12,9 @@ teardown() {
 	cleat_teardown
 }
 
-@test "a bundle runs under runc, with busybox and the multi-tool in it" {
+@test "a bundle runs under the runtime, with busybox and the multi-tool in it" {
 	make_bundle "$BUNDLE" '.process.args = ["/bin/sh", "-c", "ls /bin | wc -l; tool exit 7"]'
-	run runc --root "$T/r" run --bundle "$BUNDLE" "$ID"
+	run runtime --root "$T/r" run --bundle "$BUNDLE" "$ID"
 	assert_status 7
 	[ "$output" -gt 100 ]
 }
@@ -47,10 +47,10 @@ teardown() {
 
 @test "a left container is found by its cgroup, and removed" {
 	make_bundle "$BUNDLE" '.process.env = []'
-	runc --root "$T/r" run --detach --bundle "$BUNDLE" "$ID" </dev/null >/dev/null 2>&1 3>&-
+	runtime --root "$T/r" run --detach --bundle "$BUNDLE" "$ID" </dev/null >/dev/null 2>&1 3>&-
 	# start has returned once init was let go: it becomes the tool in its own time
-	wait_for 10 grep -q "tool" "/proc/$(runc --root "$T/r" state "$ID" | jq .pid)/cmdline"
-	runc --root "$T/r" pause "$ID"
+	wait_for 10 grep -q "tool" "/proc/$(runtime --root "$T/r" state "$ID" | jq .pid)/cmdline"
+	runtime --root "$T/r" pause "$ID"
 	found=$(leftovers)
 	assert_match "$found" "process [0-9]+ \(by its cgroup\): /bin/tool pause"
 	assert_match "$found" "cgroup /sys/fs/cgroup/[a-z/]*$ID"

@@ -9,9 +9,11 @@ three FIFOs, and CloseIO. Encodes ttrpc and protobuf by hand, on purpose: nothin
     task_call.py SOCKET annotate ID NAME VALUE                              (an Update of nothing else)
     task_call.py SOCKET start|delete|close-io|wait|shutdown ID EXEC_ID     ("" is the init)
 
+Create is told the runtime of $RUNTIME, with the options of lib.bash.
 Prints `field value` for each number in the answer. Exit 1 with the shim's sentence where it refuses.
 """
 import json
+import os
 import socket
 import struct
 import sys
@@ -19,6 +21,7 @@ import sys
 METHODS = {"annotate": "Update", "create": "Create", "create-on": "Create", "exec": "Exec", "start": "Start", "delete": "Delete",
            "close-io": "CloseIO", "wait": "Wait", "shutdown": "Shutdown"}
 REQUEST, RESPONSE = 1, 2
+RUNSC_OPTIONS = ["platform=ptrace", "network=none", "ignore-cgroups"]
 
 
 def varint(n):
@@ -61,13 +64,23 @@ def fields(data):
             yield key >> 3, n
 
 
+def runtime_options():
+    """An Any of cleat.shim.v1.RuntimeOptions."""
+    kind = os.environ.get("RUNTIME", "runc")
+    if kind == "runc":
+        return ""
+    options = field(1, kind) + b"".join(field(5, o) for o in RUNSC_OPTIONS if kind == "runsc")
+    return field(1, "cleat.shim.v1.RuntimeOptions") + field(2, options)
+
+
 def encode(verb, args):
     if verb in ("create", "create-on"):
         source = args.pop(0) if verb == "create-on" else ""
         mount = field(1, "bind") + field(2, source) + field(4, "rbind")
         ident, bundle, *streams = args
         return (field(1, ident) + field(2, bundle) + field(3, mount if source else "")
-                + b"".join(field(5 + i, uri) for i, uri in enumerate(streams)))
+                + b"".join(field(5 + i, uri) for i, uri in enumerate(streams))
+                + field(10, runtime_options()))
     ident, exec_id, *rest = args
     if verb == "annotate":
         return field(1, ident) + field(3, field(1, exec_id) + field(2, rest[0]))

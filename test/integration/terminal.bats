@@ -75,16 +75,29 @@ WRITER='echo ready; tool wait-file /tmp/go; tool lines 300000; touch /tmp/done'
 	cleat delete --force "$ID"
 }
 
+# What a terminal of ours shows once something is there.
+first_lines() {
+	wait_for 10 shows .
+	tmux capture-pane -p -t "$PANE" | grep -v '^$'
+}
+
 @test "the size is right from the first line of output, each time" {
 	edit_config "$BUNDLE" '.process.args = ["/bin/tool", "winsize-follow"]'
 	for _ in {1..6}; do
 		in_terminal run --bundle "$BUNDLE" "$ID"
-		wait_for 10 shows .
-		assert_equal "$(tmux capture-pane -p -t "$PANE" | grep -v '^$')" "33 91"
-		in_terminal exec -t "$ID" tool winsize-follow
-		wait_for 10 shows .
-		assert_equal "$(tmux capture-pane -p -t "$PANE" | grep -v '^$')" "33 91"
+		assert_equal "$(first_lines)" "33 91"
 		cleat delete --force "$ID"
 		tmux kill-server 2>/dev/null || true
 	done
+}
+
+@test "so is that of exec" {
+	lacks crun "sets no size in exec before the program runs"
+	cleat run -d --bundle "$BUNDLE" "$ID" </dev/null
+	for _ in {1..6}; do
+		in_terminal exec -t "$ID" tool winsize-follow
+		assert_equal "$(first_lines)" "33 91"
+		tmux kill-server 2>/dev/null || true
+	done
+	cleat delete --force "$ID"
 }

@@ -525,7 +525,10 @@ static void test_sigterm_with_reader_that_does_not_read(void **state)
 }
 
 #define FAKE(test) cmocka_unit_test_setup_teardown(test, race_setup_fake, race_teardown)
-#define RUNC(test) cmocka_unit_test_setup_teardown(test, race_setup_runc, race_teardown)
+#define RUNC(test)                                                                                 \
+	{                                                                                          \
+#test " (runc)", test, race_setup_runc, race_teardown, NULL                        \
+	}
 
 int main(void)
 {

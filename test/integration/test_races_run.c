@@ -95,6 +95,23 @@ static void test_reaped_before_it_returns(void **state)
 	dead_before_it_returns(*state, "run early-orphan\nrun init-exits 4\n", 4);
 }
 
+/*
+ * A process between the runtime and the init lives on when the runtime has returned, as crun's does
+ * for a moment. The init is the container's all the same, and its exit is told once it is ours.
+ */
+static void test_parent_between(void **state)
+{
+	struct race *race = *state;
+
+	race_script(race, "run late-orphan @/go\n");
+	race_ok(race_create(race, false));
+	assert_int_equal(bed_status(race->bed, ""), RUNNING);
+	race_touch(race, "go");
+	race_ok(race_kill(race, "", SIGKILL));
+	assert_int_equal(race_ok(race_call(race, "Wait", "")), 137);
+	assert_int_equal(race_ok(race_call(race, "Delete", "")), 137);
+}
+
 static void test_real_one_that_ends_at_once(void **state)
 {
 	struct race *race = *state;
@@ -158,7 +175,10 @@ static void test_not_with_a_terminal(void **state)
 }
 
 #define FAKE(test) cmocka_unit_test_setup_teardown(test, setup_fake, race_teardown)
-#define RUNC(test) cmocka_unit_test_setup_teardown(test, setup_runc, race_teardown)
+#define RUNC(test)                                                                                 \
+	{                                                                                          \
+#test " (runc)", test, setup_runc, race_teardown, NULL                             \
+	}
 
 int main(void)
 {
@@ -167,6 +187,7 @@ int main(void)
 		FAKE(test_dead_before_it_returns),
 		FAKE(test_killed_before_it_returns),
 		FAKE(test_reaped_before_it_returns),
+		FAKE(test_parent_between),
 		RUNC(test_real_one_that_ends_at_once),
 		FAKE(test_hangs),
 		FAKE(test_fails),

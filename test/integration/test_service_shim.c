@@ -39,7 +39,7 @@ static void fill_create(struct bed *bed, Cleat__Shim2017__CreateRequest *r)
 	cleat__shim2017__create_request__init(r);
 	r->id = bed->id;
 	r->bundle = bed->bundle;
-	r->runtime = bed->fake ? bed->fake_path : (char *)"runc";
+	r->runtime = bed->fake ? bed->fake_path : bed->real_path;
 	r->stdout = bed->out;
 }
 
@@ -300,6 +300,7 @@ static void test_strays(void **state)
 	char sentence[128];
 	pid_t other;
 
+	bed_lacks(bed, "runsc", "has no pid outside for what runs in the sandbox");
 	/* the init is the parent of one that waits for TERM, and then waits itself */
 	bed_config(bed, "[\"/bin/tool\",\"seq\",\"trap\",\"TERM\",\"3\",\"--\",\"pause\"]", false);
 	pid = create(bed);
@@ -440,14 +441,16 @@ static void test_exec_fails(void **state)
 	Cleat__Shim2017__StateResponse *ok;
 	Cleat__Shim__V1__InfoRequest info_request = CLEAT__SHIM__V1__INFO_REQUEST__INIT;
 	Cleat__Shim__V1__InfoResponse *info;
+	char sentence[64];
 	uint32_t stream;
 
 	create(bed);
 	start(bed);
 	stream = bed_subscribe(bed, 2);
+	snprintf(sentence, sizeof(sentence),
+		"container ID: %s exec: ", bed->fake ? "runc" : bed_runtime());
 	set_spec(&r, &any, bed_spec("[\"/bin/nope\"]", false));
-	bed_refused_like(bed, SHIM, "Exec", &r, RESPONSE(exec_response), CODE_UNKNOWN,
-		"container ID: runc exec: ");
+	bed_refused_like(bed, SHIM, "Exec", &r, RESPONSE(exec_response), CODE_UNKNOWN, sentence);
 	ok = get_state(bed);
 	assert_int_equal(ok->n_processes, 1);
 	bed_free(ok);
@@ -469,6 +472,7 @@ static void test_exec_bad_input(void **state)
 	struct bed *bed = *state;
 	Cleat__Shim2017__ExecRequest r = CLEAT__SHIM2017__EXEC_REQUEST__INIT;
 
+	bed_lacks(bed, "runsc", "panics at the delete of what was killed while paused");
 	exec_refused(bed, "{}", CODE_FAILED_PRECONDITION, "container ID: not created");
 	create(bed);
 	start(bed);
@@ -498,7 +502,9 @@ static void test_create_bad_input(void **state)
 {
 	struct bed *bed = *state;
 	Cleat__Shim2017__CreateRequest r;
+	char sentence[64];
 
+	bed_lacks(bed, "runsc", "looks for the program at start, not at create");
 	fill_create(bed, &r);
 	r.id = (char *)"../x";
 	create_refused(bed, &r, CODE_INVALID_ARGUMENT, "container ID: container id \"../x\" must");
@@ -519,7 +525,9 @@ static void test_create_bad_input(void **state)
 		"container ID: parent_checkpoint \"/parent\" is not implemented");
 	bed_config(bed, "[\"/bin/nope\"]", false);
 	fill_create(bed, &r);
-	create_refused(bed, &r, CODE_UNKNOWN, "container ID: runc create: ");
+	snprintf(sentence, sizeof(sentence),
+		"container ID: %s create: ", bed->fake ? "runc" : bed_runtime());
+	create_refused(bed, &r, CODE_UNKNOWN, sentence);
 	bed_config(bed, ALIVE, false);
 	r.no_pivot = 1; /* honoured */
 	bed_free(bed_ok(bed, SHIM, "Create", &r, RESPONSE(create_response)));
