@@ -37,11 +37,12 @@ static size_t number_length(const char *p, const char *end)
 
 static bool is_big_integer(const char *number, size_t n)
 {
+	size_t digits = *number == '-';
 	char text[24];
 
-	if (n < strlen("9223372036854775807"))
+	if (n < strlen("9223372036854775807") || number[digits] == '0')
 		return false;
-	for (size_t i = *number == '-'; i < n; i++)
+	for (size_t i = digits; i < n; i++)
 		if (number[i] < '0' || number[i] > '9')
 			return false;
 	if (n >= sizeof(text))

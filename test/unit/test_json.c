@@ -90,6 +90,8 @@ static void test_big_integers_survive(void **state)
 	/* beside one: reals and strings of digits are what they were */
 	round_trip(
 		"[18446744073709551615,0.5,\"18446744073709551615\",\"\\\"99999999999999999999\"]");
+	/* a string that looks like one of ours for such a number, but is no number */
+	round_trip("[\"\\u000100118446744073709551615\",\"\\u0001-018446744073709551615\"]");
 	refuse("[18446744073709551615,]", 23, NULL);
 	refuse("[18446744073709551615", 21, NULL);
 	refuse("[1e999]", 7, NULL);
