@@ -70,9 +70,12 @@ is_in_state() { # PID STATE
 	cleat delete --force "$ID"
 }
 
+# In the host's pid namespace: to the first process of one of its own the kernel does not give what
+# it has no handler for yet.
 @test "a signal that comes before the process runs is not lost" {
-	make_bundle "$BUNDLE" '.process.args = ["/bin/tool", "trap", "10", "5"]'
-	for _ in {1..5}; do
+	make_bundle "$BUNDLE" '.process.args = ["/bin/tool", "trap", "10", "5"]
+		| .linux.namespaces |= map(select(.type != "pid"))'
+	for _ in {1..10}; do
 		background run "$CLEAT" --root "$ROOT" run --rm --bundle "$BUNDLE" "$ID"
 		created() { [[ -e $ROOT/c/default/$ID/state.json ]]; }
 		wait_for 10 created
