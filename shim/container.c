@@ -12,6 +12,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "shim/container_life.h"
+#include "shim/criu.h"
 #include "shim/leftover.h"
 #include "shim/shim.h"
 
@@ -73,6 +74,9 @@ void container_free(struct container *c)
 	mount_specs_free(c->rootfs, c->n_rootfs);
 	free(c->rootfs_mounted);
 	argv_deinit(&c->new_cgroups);
+	if (c->restore)
+		criu_deinit(c->restore);
+	free(c->restore);
 	runtime_deinit(&c->runtime);
 	bundle_deinit(&c->bundle);
 	free(c->bundle_path);
@@ -99,6 +103,11 @@ enum process_status container_status(const struct container *c)
 	if (!c || c->init->status == PROCESS_CREATING)
 		return PROCESS_DELETED;
 	return c->init->status;
+}
+
+bool container_awaits_restore(const struct container *c)
+{
+	return c->restore && c->init->pid == 0 && c->init->status == PROCESS_CREATED;
 }
 
 struct process *container_find(struct container *c, const char *exec_id)

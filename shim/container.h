@@ -27,6 +27,7 @@
 struct shim;
 struct operation;
 struct oom_watch;
+struct criu;
 
 struct container {
 	struct shim *shim;
@@ -43,8 +44,9 @@ struct container {
 	bool is_told;	       /* its CREATE is: other events may follow */
 	bool oom_untold;       /* it ran out of memory before that, or while it was started */
 	moment created_at;
-	json_t *annotations; /* that updates gave it; NULL: none */
-	bool made_running;   /* Create started it, too */
+	json_t *annotations;  /* that updates gave it; NULL: none */
+	bool made_running;    /* Create started it, too */
+	struct criu *restore; /* what it is made from; NULL: from its bundle */
 	bool pids_private;
 	int stop_signal;	   /* for an orderly end */
 	uint64_t n_launches;	   /* begun until now: each has its number */
@@ -88,6 +90,11 @@ struct create_params {
 	unsigned io_uid, io_gid;
 	const struct mount_spec *rootfs; /* copied */
 	size_t n_rootfs;
+	/*
+	 * Copied; NULL: a new container. With run, or otherwise by process_start(): until then
+	 * there is no process (pid 0), and the runtime knows nothing of the container.
+	 */
+	const struct criu *restore;
 };
 
 /* event CREATE, then done with the pid. CODE_ALREADY_EXISTS, ... ; nothing is left of a failure. */
@@ -131,6 +138,14 @@ void container_update(
 	struct container *c, const struct update_params *params, op_done done, void *userdata);
 
 /*
+ * Writes an image of it; the event is CHECKPOINTED. Without exit or pre_dump it is told to leave
+ * the container running. No image path: "checkpoint" in the bundle. CODE_UNIMPLEMENTED names an
+ * option that the runtime lacks.
+ */
+void container_checkpoint(
+	struct container *c, const struct criu *criu, op_done done, void *userdata);
+
+/*
  * Signals a process, or with all (init only) every process of the container. SIGKILL goes through
  * the pidfd at once. CODE_INVALID_ARGUMENT for a number that is no signal (0 is none).
  */
@@ -153,3 +168,6 @@ struct process *container_find_pid(struct container *c, pid_t pid);
 
 /* The init's status, or PROCESS_DELETED for NULL or what is still being created. */
 enum process_status container_status(const struct container *c);
+
+/* Whether it is to be made from a checkpoint, and was not yet: it has no process. */
+bool container_awaits_restore(const struct container *c);

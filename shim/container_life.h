@@ -32,13 +32,14 @@ void container_save_exec(struct container *c);
 /* Forgets a deleted exec. */
 void container_drop_exec(struct container *c, struct process *p);
 
-/* --- launch.c: what Create and the Start of an exec share --- */
+/* --- launch.c: what Create, a restore and the Start of an exec share --- */
 
 struct launch; /* files, console and reservations of one launch */
 typedef void (*launch_done)(struct operation *op, bool ok);
 
 /*
- * Reserves what the exit of op->process needs, listens for its console, and runs create or exec.
+ * Reserves what the exit of op->process needs, listens for its console, and runs create, run, restore
+ * or exec.
  * When that has ended, its pid is known and checked, and its terminal is there, done runs with
  * true; with false, op->error and op->words say why and nothing of it is left but what the
  * runtime itself may have made. spec_name: the exec's process file in the state folder, removed at
@@ -54,10 +55,29 @@ bool launch_is_child(const struct shim *shim, pid_t pid);
 /* An event that says no more than which process it is about. */
 void process_publish(const struct process *p, enum event_kind kind);
 
-/* --- create.c --- */
+/* --- undo.c --- */
 
-/* After children were reaped: a failed create may have been waiting for its last process. */
-void create_settle(struct container *c);
+/*
+ * Removes what the runtime may have made for op, which has failed with op->error; then undone runs.
+ * What the runtime had before under this id, or may have if it was not asked, is somebody else's
+ * and stays.
+ */
+void undo_begin(struct operation *op, void (*undone)(struct operation *op));
+/* After children were reaped: one may have been waiting for its last process. */
+void undo_settle(struct container *c);
+
+/* --- restore.c --- */
+
+/*
+ * Where no folder for CRIU's own files is named it is one in the state folder: there its log is found
+ * after a failure. 0 or -ENOMEM.
+ */
+int criu_default_work(const struct container *c, struct criu *criu);
+/* Removes that, if it is there. */
+void criu_work_remove(const struct container *c);
+
+/* Runs the START of a container that is to be restored. */
+void restore_run(struct operation *op);
 
 /* --- container_oom.c --- */
 

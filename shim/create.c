@@ -6,12 +6,8 @@
  *   step      does                                  undone by a failure after it
  *   prepare   bundle, streams, ledger               closed, removed
  *   mounts    the rootfs list, in a child           unmounted, in a child
- *   launch    the runtime's create, pid, console    `state` once: what is ours, delete --force;
- *                                                   strays killed and awaited, new cgroups removed
+ *   launch    the runtime's create, pid, console    undo.c
  *   publish   state.json, event, reply
- *
- * Subtle: a runtime may refuse a create before it has looked at the id, which then may be that of
- * somebody else's container: nothing is deleted by its id alone.
  */
 #include "shim/container_life.h"
 
@@ -25,15 +21,15 @@
 #include "common/cleanup.h"
 #include "common/limits.h"
 #include "common/log.h"
-#include "common/pidref.h"
-#include "common/runtime_leftover.h"
 #include "mount.pb-c.h"
+#include "shim/criu.h"
 #include "shim/mount.h"
-#include "shim/runtime_call.h"
 #include "shim/shim.h"
 
 static enum runtime_verb making_verb(const struct container *c)
 {
+	if (c->restore)
+		return RUNTIME_RESTORE;
 	return c->made_running ? RUNTIME_RUN : RUNTIME_CREATE;
 }
 
@@ -42,14 +38,9 @@ static enum runtime_verb making_verb(const struct container *c)
 static void undo_done(struct operation *op)
 {
 	struct container *c = op->container;
-	int r = 0;
 
-	if (op->is_asked && !op->is_anothers)
-		r = runtime_leftover_remove(&c->runtime, c->id);
-	if (r < 0)
-		log_error("the runtime's folder of a failed create is left", F_STR("id", c->id),
-			F_STR("error", strerror(-r)));
-	cgroup_remove_empty(&c->new_cgroups);
+	if (c->restore)
+		criu_work_remove(c);
 	unlinkat(c->shim->dir.fd, "init.pid", 0);
 	unlinkat(c->shim->dir.fd, "exits.jsonl", 0);
 	unlinkat(c->shim->dir.fd, "state.json", 0);
@@ -77,139 +68,6 @@ static void undo_mounts(struct operation *op)
 	}
 	if (unmount_begin(c->shim, c->rootfs_mounted, c->rootfs_made, on_unmounted, op, &err) != 0)
 		on_unmounted(&err, op);
-}
-
-static void settle_timeout(evutil_socket_t fd, short what, void *userdata)
-{
-	struct operation *op = userdata;
-
-	(void)fd;
-	(void)what;
-	log_error("a process of a failed create does not die", F_STR("id", op->container->id));
-	op->container->settling = NULL;
-	undo_mounts(op);
-}
-
-/* Goes on once no child is left that the runtime may have made. */
-static void settle(struct operation *op)
-{
-	struct container *c = op->container;
-
-	c->settling = NULL;
-	if (reaper_kill_strays(c->shim->reaper) > 0 &&
-		(op->timer || operation_set_timer(op, STOP_GRACE_MS, settle_timeout) == 0)) {
-		c->settling = op;
-		return;
-	}
-	if (op->timer)
-		event_del(op->timer);
-	undo_mounts(op);
-}
-
-void create_settle(struct container *c)
-{
-	if (c->settling)
-		settle(c->settling);
-}
-
-static void on_undeleted(const struct error *err, const char *words,
-	const struct runtime_outcome *outcome, void *userdata)
-{
-	struct operation *op = userdata;
-
-	(void)words;
-	(void)outcome;
-	if (err->code != CODE_OK)
-		log_debug("nothing to delete after a failed create",
-			F_STR("error", error_message(err)));
-	if (op->timer) {
-		event_free(op->timer);
-		op->timer = NULL;
-	}
-	settle(op);
-}
-
-static void undo_runtime(struct operation *op)
-{
-	struct container *c = op->container;
-	const struct runtime_request request = {
-		.verb = RUNTIME_DELETE, .id = c->id, .force = true
-	};
-	_cleanup_error_ struct error err = ERROR_INIT;
-
-	if (runtime_call_begin(c->shim, &c->runtime, &request, NULL, STOP_GRACE_MS, on_undeleted,
-		    op, NULL, &err) != 0)
-		on_undeleted(&err, NULL, NULL, op);
-}
-
-static void count(pid_t pid, const struct proc_stat *stat, void *userdata)
-{
-	(void)pid;
-	(void)stat;
-	++*(unsigned *)userdata;
-}
-
-/* Whether the run has left a process to us: then it got as far as making a container. */
-static bool has_strays(const struct container *c)
-{
-	unsigned n = 0;
-
-	reaper_each_stray(c->shim->reaper, count, &n);
-	return n > 0;
-}
-
-/*
- * An init that lives is a child of ours since the run has ended. One that has ended is told by the
- * time at which it was made, where that is known.
- */
-static bool is_ours(const struct container *c, const struct runtime_state *s)
-{
-	struct proc_stat stat;
-
-	if (s->pid > 0 && proc_stat_read(s->pid, &stat) == 0)
-		return launch_is_child(c->shim, s->pid);
-	return !s->created || s->created >= c->created_at;
-}
-
-static void on_state(const struct error *err, const char *words,
-	const struct runtime_outcome *outcome, void *userdata)
-{
-	struct operation *op = userdata;
-	struct container *c = op->container;
-	struct runtime_state state = { 0 };
-	bool is_gone = err->code == CODE_NOT_FOUND;
-
-	(void)words;
-	/* one that hangs may have answered before */
-	if (outcome && runtime_read_state(&c->runtime, &outcome->out, &state, NULL) == 0)
-		op->is_anothers = !is_ours(c, &state);
-	else if (!is_gone)
-		op->is_anothers = !has_strays(c);
-	runtime_state_deinit(&state);
-	if (op->is_anothers)
-		log_warn("what the runtime has is not of the failed create, and is left alone",
-			F_STR("id", c->id), F_STR("error", is_gone ? "" : error_message(err)));
-	if (op->is_anothers || (is_gone && !op->was_killed))
-		settle(op);
-	else
-		undo_runtime(op);
-}
-
-/* The runtime is asked once what it has under this id, and whose that is. */
-static void undo(struct operation *op)
-{
-	struct container *c = op->container;
-	const struct runtime_request request = { .verb = RUNTIME_STATE, .id = c->id };
-	_cleanup_error_ struct error err = ERROR_INIT;
-
-	op->is_anothers = op->error.code == CODE_ALREADY_EXISTS;
-	if (!op->is_asked || op->is_anothers) {
-		settle(op);
-		return;
-	}
-	if (runtime_call_begin(c->shim, &c->runtime, &request, NULL, STOP_GRACE_MS, on_state, op,
-		    NULL, &err) != 0)
-		on_state(&err, NULL, NULL, op);
 }
 
 /* --- doing --- */
@@ -250,6 +108,7 @@ static void tell(const struct container *c)
 		.terminal = p->terminal,
 		.rootfs = rootfs,
 		.n_rootfs = rootfs ? c->n_rootfs : 0,
+		.checkpoint = c->restore ? c->restore->image_path : NULL,
 	};
 
 	events_add(c->shim->events, &args);
@@ -261,6 +120,8 @@ static void publish(struct operation *op)
 	struct process *p = c->init;
 	const struct op_result result = { .pid = p->pid };
 
+	if (p->status == PROCESS_CREATING)
+		p->status = PROCESS_CREATED; /* it is restored later */
 	bundle_forget_config(&c->bundle);
 	container_save(c);
 	tell(c);
@@ -279,7 +140,7 @@ static void on_launched(struct operation *op, bool ok)
 	struct shim *shim = c->shim;
 
 	if (!ok) {
-		undo(op);
+		undo_begin(op, undo_mounts);
 		return;
 	}
 	publish(op);
@@ -288,12 +149,23 @@ static void on_launched(struct operation *op, bool ok)
 	shim_container_changed(shim); /* it may have been told to end meanwhile */
 }
 
+/* What is to be restored later is not the runtime's before: its restore makes it. */
+static void make(struct operation *op)
+{
+	struct container *c = op->container;
+
+	if (c->restore && !c->made_running)
+		publish(op);
+	else
+		launch_begin(op, making_verb(c), on_launched);
+}
+
 static void on_mounted(const struct error *err, void *userdata)
 {
 	struct operation *op = userdata;
 
 	if (err->code == CODE_OK) {
-		launch_begin(op, making_verb(op->container), on_launched);
+		make(op);
 		return;
 	}
 	error_set(&op->error, err->code, "%s", error_message(err));
@@ -310,7 +182,7 @@ static void run_create(struct operation *op)
 	/* before anything is made: if we are killed, whoever cleans up reads it there */
 	if (c->n_rootfs == 0) {
 		container_save(c);
-		launch_begin(op, making_verb(op->container), on_launched);
+		make(op);
 		return;
 	}
 	c->rootfs_made = lstat(c->rootfs_mounted, &st) < 0 && errno == ENOENT;
@@ -347,6 +219,16 @@ static int copy_rootfs(struct container *c, const struct create_params *params)
 	return 0;
 }
 
+static int copy_restore(struct container *c, const struct create_params *params)
+{
+	if (!params->restore)
+		return 0;
+	c->restore = calloc(1, sizeof(*c->restore));
+	if (!c->restore || criu_copy(c->restore, params->restore) < 0)
+		return -ENOMEM;
+	return criu_default_work(c, c->restore);
+}
+
 static int copy_params(struct container *c, const struct create_params *params)
 {
 	struct process *p = c->init;
@@ -357,7 +239,8 @@ static int copy_params(struct container *c, const struct create_params *params)
 		copy_string(&p->stdin_uri, params->stdin_uri) < 0 ||
 		copy_string(&p->stdout_uri, params->stdout_uri) < 0 ||
 		copy_string(&p->stderr_uri, params->stderr_uri) < 0 ||
-		runtime_copy(&c->runtime, &params->runtime) < 0 || copy_rootfs(c, params) < 0)
+		runtime_copy(&c->runtime, &params->runtime) < 0 || copy_rootfs(c, params) < 0 ||
+		copy_restore(c, params) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -402,6 +285,25 @@ static int prepare(struct container *c, const struct create_params *params, stru
 	return ledger_open(c->shim->dir.fd, &c->shim->ledger, err);
 }
 
+/* Where there is no image the runtime need not be asked. */
+static int check_restore(const struct criu *criu, struct error *err)
+{
+	const char *path = criu->image_path;
+	struct stat st;
+
+	if (!path || *path != '/')
+		return error_set(err, CODE_INVALID_ARGUMENT,
+			"checkpoint \"%.200s\" is not an absolute path", path ? path : "");
+	if (criu->work_path && *criu->work_path != '/')
+		return error_set(err, CODE_INVALID_ARGUMENT,
+			"the work folder \"%.200s\" is not an absolute path", criu->work_path);
+	if (stat(path, &st) < 0)
+		return error_errno(err, -errno, "checkpoint \"%.200s\"", path);
+	if (!S_ISDIR(st.st_mode))
+		return error_errno(err, -ENOTDIR, "checkpoint \"%.200s\"", path);
+	return 0;
+}
+
 static int check(struct shim *shim, const struct create_params *params, struct error *err)
 {
 	if (strcmp(params->id, shim->id) != 0)
@@ -416,10 +318,10 @@ static int check(struct shim *shim, const struct create_params *params, struct e
 		return error_set(err, CODE_INVALID_ARGUMENT,
 			"bundle \"%.200s\" is not an absolute path",
 			params->bundle ? params->bundle : "");
-	if (params->run && params->terminal)
+	if (params->run && params->terminal && !params->restore)
 		return error_set(err, CODE_INVALID_ARGUMENT,
 			"run does not go with a terminal: create, resize, start");
-	return 0;
+	return params->restore ? check_restore(params->restore, err) : 0;
 }
 
 void container_create(

@@ -5,6 +5,8 @@
  *
  *   status    an exec                    the init
  *   created   forgotten                  killed, its exit told, then as stopped
+ *   the same,                            streams drained, unmount, event, folder
+ *   awaiting a restore                   removed, reply
  *   running   refused                    refused
  *   stopped   streams drained, event     streams drained, runtime's delete, unmount, event,
  *                                        folder removed, reply
@@ -163,6 +165,10 @@ static void drained(struct operation *op)
 		event_free(op->timer);
 		op->timer = NULL;
 	}
+	if (p->is_init && p->pid == 0) {
+		unmount(op); /* what the runtime may have under this id is somebody else's */
+		return;
+	}
 	if (p->is_init) {
 		thaw(p->container);
 		call(op, RUNTIME_DELETE, 0, on_deleted);
@@ -213,7 +219,7 @@ static void run_delete(struct operation *op)
 		operation_fail(op, RUNTIME_DELETE);
 		return;
 	}
-	if (p->is_init && p->status == PROCESS_CREATED) {
+	if (p->is_init && p->status == PROCESS_CREATED && p->pid != 0) {
 		/* comes back here once the exit has been told: see is_ready() */
 		op->killed = true;
 		op->running = false;

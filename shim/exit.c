@@ -207,7 +207,7 @@ void container_announce(struct container *c)
 void container_reaped(struct container *c)
 {
 	if (c->settling)
-		create_settle(c);
+		undo_settle(c);
 	else
 		container_announce(c);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What Create and the Start of an exec share: from the reservations that an exit needs to a pid
+ * What Create, a restore and the Start of an exec share: from the reservations that an exit needs to a pid
  * that is known, checked to be our own child, and watched, with its terminal in our hands.
  *
  *   step                       what can go wrong               then
@@ -34,6 +34,7 @@
 #include "common/ids.h"
 #include "common/json.h"
 #include "common/limits.h"
+#include "shim/criu.h"
 #include "shim/leftover.h"
 #include "shim/runtime_call.h"
 #include "shim/shim.h"
@@ -41,6 +42,7 @@
 struct launch {
 	enum runtime_verb verb;
 	launch_done done;
+	enum process_status before;			  /* what the process was */
 	uint64_t number;				  /* of the container's launches */
 	uint64_t began;					  /* in ticks, as start times */
 	char pid_name[32], spec_name[32], inner_name[32]; /* in the state folder */
@@ -109,7 +111,7 @@ static void launch_failed(struct operation *op)
 	pidref_close(&p->pidref);
 	p->pid = 0;
 	p->exited = false;
-	p->status = p->is_init ? PROCESS_CREATING : PROCESS_CREATED;
+	p->status = op->launch->before;
 	give_back(p);
 	if (op->launch->verb == RUNTIME_EXEC)
 		leftovers_find(op->container, op->container->n_launches, op->launch->began);
@@ -425,6 +427,8 @@ static int run(struct operation *op, struct error *err)
 {
 	struct container *c = op->container;
 	struct process *p = op->process;
+	const struct runtime_criu criu =
+		c->restore ? criu_view(c->restore) : (struct runtime_criu){ 0 };
 	struct runtime_request request = {
 		.verb = op->launch->verb,
 		.id = c->id,
@@ -434,6 +438,7 @@ static int run(struct operation *op, struct error *err)
 		.process = op->launch->spec_path,
 		.console_socket = p->console ? console_path(p->console) : NULL,
 		.detach = true,
+		.criu = &criu,
 	};
 	struct runtime_call *call;
 	int child[3], r;
@@ -479,6 +484,7 @@ void launch_begin(struct operation *op, enum runtime_verb verb, launch_done done
 	}
 	l->verb = verb;
 	l->done = done;
+	l->before = op->process->status;
 	l->number = op->container->n_launches++;
 	l->began = leftovers_clock();
 	op->launch = l;

@@ -11,7 +11,7 @@
 
 #include "shim/container_life.h"
 
-/* Create, Pause, Resume, Update and the init's Delete follow each other. */
+/* Create, Pause, Resume, Update, Checkpoint and the init's Delete follow each other. */
 static bool is_container_wide(const struct operation *op)
 {
 	return op->kind != OPERATION_START && op->process->is_init;

@@ -21,6 +21,7 @@ enum operation_kind {
 	OPERATION_PAUSE,
 	OPERATION_RESUME,
 	OPERATION_UPDATE,
+	OPERATION_CHECKPOINT,
 };
 
 struct operation {
@@ -33,14 +34,15 @@ struct operation {
 	op_done done;
 	void *userdata;
 	/* scratch of the running one */
-	struct launch *launch; /* CREATE, START of an exec */
-	bool is_asked;	       /* CREATE: the runtime was run, and may have made something */
-	bool was_killed;       /* CREATE: in the middle of that, and could not clean up */
-	bool is_anothers;      /* CREATE: what the runtime has under the id was not made by it */
-	struct error error;    /* kept while what failed is cleaned up */
+	struct launch *launch; /* CREATE, START of an exec, or of what is restored */
+	bool is_asked;	       /* the launch: the runtime was run, and may have made something */
+	bool was_killed;       /* the launch: in the middle of that, and could not clean up */
+	bool is_anothers;   /* the launch: what the runtime has under the id was not made by it */
+	struct error error; /* kept while what failed is cleaned up */
 	char *words;
-	struct event *timer; /* libevent's */
-	bool killed;	     /* DELETE: a created init was killed first */
+	void (*undone)(struct operation *op); /* goes on once that is done */
+	struct event *timer;		      /* libevent's */
+	bool killed;			      /* DELETE: a created init was killed first */
 };
 
 /* Queues an operation and runs it if it may. Without memory, done tells so at once. */

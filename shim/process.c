@@ -17,16 +17,17 @@
 
 /* Every pair answered. A process that is still being created is not there for anybody. */
 static const uint8_t table[_PROCESS_STATUS_MAX][_PROCESS_EVENT_MAX] = {
-	/*                    START KILL DELETE PAUSE RESUME EXEC RESIZE CLOSE_IO WAIT UPDATE */
-	[PROCESS_CREATING] = { NF, NF, NF, NF, NF, NF, NF, NF, NF, NF },
-	[PROCESS_CREATED] = { OK, OK, OK, FP, FP, OK, OK, OK, OK, OK },
-	[PROCESS_RUNNING] = { FP, OK, FP, OK, FP, OK, OK, OK, OK, OK },
-	[PROCESS_PAUSING] = { FP, OK, FP, FP, FP, FP, OK, OK, OK, OK },
-	[PROCESS_PAUSED] = { FP, OK, FP, FP, OK, FP, OK, OK, OK, OK },
-	[PROCESS_STOPPED] = { FP, NF, OK, FP, FP, FP, FP, OK, OK, FP },
-	[PROCESS_DELETED] = { NF, NF, NF, NF, NF, NF, NF, NF, NF, NF },
+	/*                    START KILL DELETE PAUSE RESUME EXEC RESIZE CLOSE_IO WAIT UPDATE
+	 * CHECKPOINT */
+	[PROCESS_CREATING] = { NF, NF, NF, NF, NF, NF, NF, NF, NF, NF, NF },
+	[PROCESS_CREATED] = { OK, OK, OK, FP, FP, OK, OK, OK, OK, OK, FP },
+	[PROCESS_RUNNING] = { FP, OK, FP, OK, FP, OK, OK, OK, OK, OK, OK },
+	[PROCESS_PAUSING] = { FP, OK, FP, FP, FP, FP, OK, OK, OK, OK, FP },
+	[PROCESS_PAUSED] = { FP, OK, FP, FP, OK, FP, OK, OK, OK, OK, OK },
+	[PROCESS_STOPPED] = { FP, NF, OK, FP, FP, FP, FP, OK, OK, FP, FP },
+	[PROCESS_DELETED] = { NF, NF, NF, NF, NF, NF, NF, NF, NF, NF, NF },
 };
-_Static_assert(_PROCESS_EVENT_MAX == 10, "a column for every event");
+_Static_assert(_PROCESS_EVENT_MAX == 11, "a column for every event");
 
 static const char *const event_words[_PROCESS_EVENT_MAX] = {
 	[PROCESS_START] = "start",
@@ -39,6 +40,7 @@ static const char *const event_words[_PROCESS_EVENT_MAX] = {
 	[PROCESS_CLOSE_IO] = "close the stdin of",
 	[PROCESS_WAIT] = "wait for",
 	[PROCESS_UPDATE] = "update",
+	[PROCESS_CHECKPOINT] = "checkpoint",
 };
 
 static const char *const status_words[_PROCESS_STATUS_MAX] = {
@@ -56,6 +58,12 @@ const char *process_status_word(enum process_status status)
 	return status_words[status];
 }
 
+static bool is_of_container(enum process_event event)
+{
+	return event == PROCESS_PAUSE || event == PROCESS_RESUME || event == PROCESS_UPDATE ||
+	       event == PROCESS_CHECKPOINT;
+}
+
 int process_check(const struct process *p, enum process_event event, struct error *err)
 {
 	int code = table[p->status][event];
@@ -69,10 +77,10 @@ int process_check(const struct process *p, enum process_event event, struct erro
 		return error_set(err, NF, "process does not exist");
 	if (event == PROCESS_EXEC)
 		return error_set(err, FP, "cannot exec in a %s container", status);
+	if (event == PROCESS_CHECKPOINT && p->status == PROCESS_CREATED)
+		return error_set(err, code, "cannot checkpoint a task in created state");
 	return error_set(err, code, "cannot %s a %s %s", event_words[event], status,
-		event == PROCESS_PAUSE || event == PROCESS_RESUME || event == PROCESS_UPDATE
-			? "container"
-			: "process");
+		is_of_container(event) ? "container" : "process");
 }
 
 int process_new(struct container *container, const char *exec_id, struct process **ret)

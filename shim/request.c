@@ -125,18 +125,14 @@ void request_wait(struct request *r, struct process *p)
 
 /* --- Create --- */
 
-int request_check_create(
-	const char *id, const char *checkpoint, const char *parent_checkpoint, struct error *err)
+int request_check_create(const char *id, const char *parent_checkpoint, struct error *err)
 {
 	int code = id_check(id, "container id", err);
 
-	if (code == 0 && *checkpoint)
-		code = error_set(err, CODE_UNIMPLEMENTED,
-			"restoring a container (checkpoint \"%.200s\") is not implemented",
-			checkpoint);
 	if (code == 0 && *parent_checkpoint)
 		code = error_set(err, CODE_UNIMPLEMENTED,
-			"parent_checkpoint \"%.200s\" is not implemented", parent_checkpoint);
+			"parent_checkpoint \"%.200s\": no runtime's restore takes one",
+			parent_checkpoint);
 	return code;
 }
 

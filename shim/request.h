@@ -50,9 +50,11 @@ void request_refuse(struct shim *shim, struct ttrpc_call *call, enum wording wor
 void request_finish(
 	struct shim *shim, struct ttrpc_call *call, enum wording wording, const struct error *err);
 
-/* What every Create is checked for first: its id, and what there is not yet. 0 or a code. */
-int request_check_create(
-	const char *id, const char *checkpoint, const char *parent_checkpoint, struct error *err);
+/*
+ * What every Create is checked for first: its id, and what no runtime has (an image finds the one
+ * that it builds on by itself). 0 or a code.
+ */
+int request_check_create(const char *id, const char *parent_checkpoint, struct error *err);
 
 /* container_create() for a call, with the descriptors that came with it. */
 void request_create(struct shim *shim, struct ttrpc_call *call, enum wording wording,

@@ -26,6 +26,8 @@ void runtime_wish_deinit(struct runtime_wish *wish)
 	free(wish->root);
 	free(wish->spec_bundle);
 	argv_deinit(&wish->options);
+	free(wish->criu_path);
+	criu_deinit(&wish->restore);
 	*wish = RUNTIME_WISH_INIT;
 }
 
@@ -51,6 +53,9 @@ static int from_runc(
 	w->systemd_cgroup = o->systemd_cgroup;
 	w->io_uid = o->io_uid;
 	w->io_gid = o->io_gid;
+	if (criu_set(&w->criu_path, o->criu_path) < 0 ||
+		criu_set(&w->restore.work_path, o->criu_work_path) < 0)
+		return -ENOMEM;
 	if (*o->root) {
 		free(w->root);
 		if (asprintf(&w->root, "%s/%s", o->root, ns) < 0)
@@ -70,7 +75,7 @@ static int from_linux_create(
 	w->no_new_keyring = o->no_new_keyring;
 	w->io_uid = o->io_uid;
 	w->io_gid = o->io_gid;
-	return 0;
+	return criu_of_create(o, &w->restore);
 }
 
 static int from_linux_runc(
@@ -80,6 +85,8 @@ static int from_linux_runc(
 
 	(void)err;
 	w->systemd_cgroup = o->systemd_cgroup;
+	if (criu_set(&w->criu_path, o->criu_path) < 0)
+		return -ENOMEM;
 	if (*o->runtime_root) {
 		free(w->root);
 		if (asprintf(&w->root, "%s/%s", o->runtime_root, ns) < 0)
@@ -112,6 +119,8 @@ static int from_cleat(
 		r = set(&w->root, o->root);
 	for (size_t i = 0; i < o->n_options && r == 0; i++)
 		r = argv_add(&w->options, o->options[i]);
+	if (r == 0 && o->restore)
+		r = criu_of_restore(o->restore, &w->restore, err);
 	return r;
 }
 
@@ -236,6 +245,23 @@ int runtime_wish_parse(const Google__Protobuf__Any *options, const char *shim_ro
 	return 0;
 }
 
+/* runc alone can be told which program it is. */
+static int add_criu_path(struct runtime *rt, const char *path, struct error *err)
+{
+	_cleanup_free_ char *option = NULL;
+
+	if (!path)
+		return 0;
+	if (rt->kind != RUNTIME_RUNC)
+		return error_set(
+			err, CODE_UNIMPLEMENTED, "%s has no --criu", runtime_kind_name(rt->kind));
+	if (asprintf(&option, "criu=%s", path) < 0) {
+		option = NULL;
+		return error_errno(err, -ENOMEM, "options");
+	}
+	return runtime_add_option(rt, option, err);
+}
+
 int runtime_wish_resolve(const struct runtime_wish *wish, struct runtime *ret, struct error *err)
 {
 	_cleanup_(runtime_deinit) struct runtime rt = RUNTIME_INIT;
@@ -243,6 +269,8 @@ int runtime_wish_resolve(const struct runtime_wish *wish, struct runtime *ret, s
 
 	for (size_t i = 0; i < wish->options.n && r == 0; i++)
 		r = runtime_add_option(&rt, wish->options.v[i], err);
+	if (r == 0)
+		r = add_criu_path(&rt, wish->criu_path, err);
 	if (r != 0)
 		return r;
 	rt.systemd_cgroup = wish->systemd_cgroup;

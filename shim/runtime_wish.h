@@ -14,6 +14,7 @@
 #include "common/error.h"
 #include "common/runtime.h"
 #include "google/protobuf/any.pb-c.h"
+#include "shim/criu.h"
 
 struct runtime_wish {
 	char *kind, *command; /* "" where the client does not say */
@@ -24,9 +25,11 @@ struct runtime_wish {
 	struct argv options;
 	uint32_t deadline_ms; /* 0: the default */
 	unsigned io_uid, io_gid;
+	char *criu_path;     /* CRIU's program; NULL: the runtime's choice */
+	struct criu restore; /* for a Create with a checkpoint; without its image */
 };
 
-#define RUNTIME_WISH_INIT      ((struct runtime_wish){ .options = ARGV_INIT })
+#define RUNTIME_WISH_INIT      ((struct runtime_wish){ .options = ARGV_INIT, .restore = CRIU_INIT })
 #define _cleanup_runtime_wish_ __attribute__((cleanup(runtime_wish_deinit)))
 
 void runtime_wish_deinit(struct runtime_wish *wish);
@@ -45,5 +48,8 @@ int runtime_wish_parse(const Google__Protobuf__Any *options, const char *shim_ro
 int runtime_wish_plain(const char *command, const char *shim_root, const char *ns,
 	struct runtime_wish *ret, struct error *err);
 
-/* Finds the program: as runtime_init() and runtime_add_option(). */
+/*
+ * Finds the program: as runtime_init() and runtime_add_option(). CODE_UNIMPLEMENTED where CRIU's is
+ * named to a runtime that cannot be told.
+ */
 int runtime_wish_resolve(const struct runtime_wish *wish, struct runtime *ret, struct error *err);

@@ -14,6 +14,7 @@
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/pbtime.h"
+#include "shim/criu.h"
 #include "shim/event2017.h"
 #include "shim/event_stream.h"
 #include "shim/request.h"
@@ -93,7 +94,7 @@ static int check_create(const struct shim *shim, const Cleat__Shim2017__CreateRe
 	struct runtime *ret, struct error *err)
 {
 	_cleanup_runtime_wish_ struct runtime_wish wish = RUNTIME_WISH_INIT;
-	int code = request_check_create(r->id, r->checkpoint, r->parent_checkpoint, err);
+	int code = request_check_create(r->id, r->parent_checkpoint, err);
 
 	if (code == 0)
 		code = runtime_wish_plain(r->runtime, shim->dir.root, shim->ns, &wish, err);
@@ -126,8 +127,14 @@ static void shim2017_create(
 {
 	const Cleat__Shim2017__CreateRequest *r = (const void *)request;
 	struct create_params params = { .runtime = RUNTIME_INIT };
+	const struct criu restore = { .image_path = r->checkpoint };
 	_cleanup_error_ struct error err = ERROR_INIT;
 
+	/* what is restored is left running, as it was when its image was made */
+	if (*r->checkpoint) {
+		params.restore = &restore;
+		params.run = true;
+	}
 	if (check_create(userdata, r, &params.runtime, &err) != 0)
 		refuse(userdata, call, &err);
 	else
@@ -291,14 +298,39 @@ static void shim2017_resume(
 		container_resume(c, request_done, resuming);
 }
 
+static int fill_checkpoint(
+	const Cleat__Shim2017__CheckpointRequest *r, struct criu *ret, struct error *err)
+{
+	int code = criu_set(&ret->image_path, r->image);
+
+	ret->exit = r->exit;
+	ret->open_tcp = r->allow_tcp;
+	ret->external_unix_sockets = r->allow_unix_sockets;
+	ret->terminal = r->allow_terminal;
+	ret->file_locks = r->file_locks;
+	for (size_t i = 0; i < r->n_empty_namespaces && code == 0; i++)
+		code = argv_add(&ret->empty_namespaces, r->empty_namespaces[i]);
+	return code < 0 ? error_errno(err, code, "checkpoint") : 0;
+}
+
 static void shim2017_checkpoint(
 	struct ttrpc_call *call, const ProtobufCMessage *request, void *userdata)
 {
+	const Cleat__Shim2017__CheckpointRequest *r = (const void *)request;
+	struct container *c = find_container(userdata, call, CODE_FAILED_PRECONDITION);
+	_cleanup_criu_ struct criu criu = CRIU_INIT;
 	_cleanup_error_ struct error err = ERROR_INIT;
+	struct request *writing;
 
-	(void)request;
-	error_set(&err, CODE_UNIMPLEMENTED, "Checkpoint is not implemented");
-	refuse(userdata, call, &err);
+	if (!c)
+		return;
+	if (fill_checkpoint(r, &criu, &err) != 0) {
+		refuse(userdata, call, &err);
+		return;
+	}
+	writing = new_request(userdata, call, request_reply_empty);
+	if (writing)
+		container_checkpoint(c, &criu, request_done, writing);
 }
 
 /* --- Events --- */

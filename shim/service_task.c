@@ -13,6 +13,7 @@
 
 #include "common/cleanup.h"
 #include "common/pbtime.h"
+#include "shim/criu.h"
 #include "shim/request.h"
 #include "shim/runtime_wish.h"
 #include "shim/task_pids.h"
@@ -57,14 +58,6 @@ static struct request *new_request(struct shim *shim, struct ttrpc_call *call,
 	void (*reply)(struct request *r, const struct op_result *result))
 {
 	return request_new(shim, call, WORDING_TASK, reply);
-}
-
-static void unimplemented(struct shim *shim, struct ttrpc_call *call, const char *what)
-{
-	_cleanup_error_ struct error err = ERROR_INIT;
-
-	error_set(&err, CODE_UNIMPLEMENTED, "%s is not implemented", what);
-	refuse(shim, call, &err);
 }
 
 /* --- State, Connect, Wait --- */
@@ -172,12 +165,31 @@ static int copy_mounts(const Containerd__Task__V2__CreateTaskRequest *r, struct 
 	return 0;
 }
 
+/* What a Create's parameters point to. */
+struct create_room {
+	char *spec_bundle;
+	struct criu restore;
+};
+
+static int fill_restore(const Containerd__Task__V2__CreateTaskRequest *r, struct runtime_wish *wish,
+	struct create_params *params, struct create_room *room, struct error *err)
+{
+	if (!*r->checkpoint)
+		return 0;
+	room->restore = wish->restore;
+	wish->restore = CRIU_INIT;
+	params->restore = &room->restore;
+	if (criu_set(&room->restore.image_path, r->checkpoint) < 0)
+		return error_errno(err, -ENOMEM, "checkpoint");
+	return 0;
+}
+
 /* What is wrong with a Create before the core is asked, and what the options say. */
 static int check_create(const struct shim *shim, const Containerd__Task__V2__CreateTaskRequest *r,
-	struct create_params *params, char **spec_bundle, struct error *err)
+	struct create_params *params, struct create_room *room, struct error *err)
 {
 	_cleanup_runtime_wish_ struct runtime_wish wish = RUNTIME_WISH_INIT;
-	int code = request_check_create(r->id, r->checkpoint, r->parent_checkpoint, err);
+	int code = request_check_create(r->id, r->parent_checkpoint, err);
 
 	if (code == 0)
 		code = runtime_wish_parse(r->options, shim->dir.root, shim->ns, &wish, err);
@@ -188,8 +200,9 @@ static int check_create(const struct shim *shim, const Containerd__Task__V2__Cre
 	params->run = wish.run;
 	params->io_uid = wish.io_uid;
 	params->io_gid = wish.io_gid;
-	*spec_bundle = TAKE_PTR(wish.spec_bundle);
-	return 0;
+	room->spec_bundle = TAKE_PTR(wish.spec_bundle);
+	params->spec_bundle = room->spec_bundle;
+	return fill_restore(r, &wish, params, room, err);
 }
 
 static void begin_create(struct shim *shim, struct ttrpc_call *call,
@@ -216,16 +229,16 @@ static void task_create(struct ttrpc_call *call, const ProtobufCMessage *request
 {
 	const Containerd__Task__V2__CreateTaskRequest *r = (const void *)request;
 	struct create_params params = { .runtime = RUNTIME_INIT };
+	struct create_room room = { .restore = CRIU_INIT };
 	_cleanup_error_ struct error err = ERROR_INIT;
-	_cleanup_free_ char *spec_bundle = NULL;
 
-	if (check_create(userdata, r, &params, &spec_bundle, &err) != 0) {
+	if (check_create(userdata, r, &params, &room, &err) != 0)
 		refuse(userdata, call, &err);
-	} else {
-		params.spec_bundle = spec_bundle;
+	else
 		begin_create(userdata, call, r, &params);
-	}
 	runtime_deinit(&params.runtime);
+	criu_deinit(&room.restore);
+	free(room.spec_bundle);
 }
 
 static void task_exec(struct ttrpc_call *call, const ProtobufCMessage *request, void *userdata)
@@ -365,7 +378,7 @@ static void task_close_io(struct ttrpc_call *call, const ProtobufCMessage *reque
 	request_finish(userdata, call, WORDING_TASK, &err);
 }
 
-/* --- Shutdown, and what is not there --- */
+/* --- Shutdown, Checkpoint, Update, Stats --- */
 
 static void task_shutdown(struct ttrpc_call *call, const ProtobufCMessage *request, void *userdata)
 {
@@ -378,11 +391,29 @@ static void task_shutdown(struct ttrpc_call *call, const ProtobufCMessage *reque
 	ttrpc_call_reply(call, NULL);
 }
 
+/* The path of the request goes before one among its options, as in containerd's own shim. */
 static void task_checkpoint(
 	struct ttrpc_call *call, const ProtobufCMessage *request, void *userdata)
 {
-	(void)request;
-	unimplemented(userdata, call, "Checkpoint");
+	const Containerd__Task__V2__CheckpointTaskRequest *r = (const void *)request;
+	struct container *c = find_container(userdata, call, r->id);
+	_cleanup_criu_ struct criu criu = CRIU_INIT;
+	_cleanup_error_ struct error err = ERROR_INIT;
+	struct request *writing;
+	int code;
+
+	if (!c)
+		return;
+	code = criu_of_checkpoint(r->options, &criu, &err);
+	if (code == 0 && *r->path && criu_set(&criu.image_path, r->path) < 0)
+		code = error_errno(&err, -ENOMEM, "checkpoint");
+	if (code != 0) {
+		refuse(userdata, call, &err);
+		return;
+	}
+	writing = new_request(userdata, call, request_reply_empty);
+	if (writing)
+		container_checkpoint(c, &criu, request_done, writing);
 }
 
 /* Whether an Any is said to hold OCI LinuxResources; clients give the type with and without a host. */

@@ -187,7 +187,9 @@ static void stop_container(struct shim *shim)
 	struct container *c = shim->container;
 	int signal;
 
-	if (shim->stop_is_sent || container_status(c) == PROCESS_DELETED)
+	/* what is just being restored is stopped once it is there */
+	if (shim->stop_is_sent || container_status(c) == PROCESS_DELETED ||
+		container_awaits_restore(c))
 		return;
 	/* what was never started has nothing that could stop in order */
 	signal = container_status(c) == PROCESS_CREATED ? SIGKILL : c->stop_signal;
@@ -196,9 +198,15 @@ static void stop_container(struct shim *shim)
 	process_kill(c->init, (uint32_t)signal, false, ignore_result, NULL);
 }
 
+/* There is nothing to stop, nor anything on its way. */
+static bool is_unmade(const struct container *c)
+{
+	return container_awaits_restore(c) && !operation_is_running(c->init, OPERATION_START);
+}
+
 static void go_on_stopping(struct shim *shim)
 {
-	if (!shim->container || shim->container->init->announced)
+	if (!shim->container || shim->container->init->announced || is_unmade(shim->container))
 		shim_end(shim);
 	else
 		stop_container(shim);

@@ -126,11 +126,12 @@ void process_kill(struct process *p, uint32_t signal, bool all, op_done done, vo
 
 	if (r == 0)
 		r = process_check(p, PROCESS_KILL, &err);
-	if (r == 0 && p->pid == 0)
+	if (r == 0 && p->pid == 0 && p->is_init)
 		r = error_set(&err, CODE_FAILED_PRECONDITION,
-			"process not created: exec %s was "
-			"not started",
-			p->exec_id);
+			"process not created: the container was not restored");
+	else if (r == 0 && p->pid == 0)
+		r = error_set(&err, CODE_FAILED_PRECONDITION,
+			"process not created: exec %s was not started", p->exec_id);
 	if (r == 0 && p->is_init) {
 		kill_init(p, signal, all, done, userdata);
 		return;
@@ -269,7 +270,7 @@ void container_pids(struct container *c, pids_done done, void *userdata)
 	size_t n = 0;
 	int r;
 
-	if (c->init->exited && c->init->announced) {
+	if ((c->init->exited && c->init->announced) || container_awaits_restore(c)) {
 		done(&err, NULL, 0, userdata);
 		return;
 	}

@@ -212,8 +212,11 @@ static void run_start_exec(struct operation *op)
 
 void process_start(struct process *p, op_done done, void *userdata)
 {
-	operation_begin(p->container, OPERATION_START, p,
-		p->is_init ? run_start_init : run_start_exec, done, userdata);
+	void (*run)(struct operation * op) = run_start_exec;
+
+	if (p->is_init)
+		run = p->container->restore ? restore_run : run_start_init;
+	operation_begin(p->container, OPERATION_START, p, run, done, userdata);
 }
 
 static int check_exec(struct container *c, const struct exec_params *params, struct error *err)
@@ -227,6 +230,8 @@ static int check_exec(struct container *c, const struct exec_params *params, str
 		return error_set(
 			err, CODE_ALREADY_EXISTS, "exec %s already exists", params->exec_id);
 	r = process_check(c->init, PROCESS_EXEC, err);
+	if (r == 0 && container_awaits_restore(c))
+		r = error_set(err, CODE_FAILED_PRECONDITION, "cannot exec in a created state");
 	if (r != 0)
 		return r;
 	if (c->n_processes >= LIMIT_PROCESSES)

@@ -23,6 +23,7 @@
 #include "common/file.h"
 #include "common/run.h"
 #include "common/shim_start.h"
+#include "common/spawn.h"
 
 #define END_MS 20000
 
@@ -282,6 +283,21 @@ int bed_setup_runc(void **state)
 	return setup(state, false, false);
 }
 
+int bed_setup_runsc(void **state)
+{
+	char *path = NULL;
+	int r;
+
+	if (spawn_find_program("runsc", &path) < 0) {
+		*state = NULL;
+		return 0;
+	}
+	free(path);
+	r = setup(state, false, false);
+	((struct bed *)*state)->runsc = true;
+	return r;
+}
+
 int bed_setup_forwarding_fake(void **state)
 {
 	return setup(state, true, true);
@@ -353,6 +369,7 @@ static void bed_unmake(struct bed *bed)
 	free(bed->runtime_root);
 	free(bed->out);
 	free(bed->sink);
+	free(bed->checkpoint);
 	free(bed->id);
 	free(bed->socket);
 	free(bed);
@@ -362,6 +379,8 @@ int bed_teardown(void **state)
 {
 	struct bed *bed = *state;
 
+	if (!bed)
+		return 0;
 	if (getenv("BED_LOG"))
 		bed_print_log(bed);
 	end_shim(bed);

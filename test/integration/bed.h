@@ -51,6 +51,8 @@ struct bed {
 	struct pidref shim;
 	uint32_t deadline_ms; /* of runtime calls; 0: the default */
 	bool run;	      /* Create is to start it, too */
+	bool runsc;	      /* the runtime is runsc */
+	char *checkpoint;     /* Create is to restore from it; NULL: a new container */
 };
 
 /* The real runtime: runc, crun or runsc. */
@@ -68,6 +70,8 @@ void bed_print_log(const struct bed *bed);
 /* For cmocka. The bed is *state; its id is on the whole machine its own. */
 int bed_setup_fake(void **state);
 int bed_setup_runc(void **state);
+/* *state is NULL where there is no runsc. */
+int bed_setup_runsc(void **state);
 /* The same, with a shim that forwards its events to bed->sink. */
 int bed_setup_forwarding_fake(void **state);
 int bed_setup_forwarding_runc(void **state);

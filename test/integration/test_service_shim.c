@@ -517,12 +517,14 @@ static void test_create_bad_input(void **state)
 		"container ID: runtime \"no-such-runtime\": no program of this name in PATH");
 	fill_create(bed, &r);
 	r.checkpoint = (char *)"/image";
-	create_refused(bed, &r, CODE_UNIMPLEMENTED,
-		"container ID: restoring a container (checkpoint \"/image\") is not implemented");
+	create_refused(bed, &r, CODE_NOT_FOUND, "container ID: checkpoint \"/image\": ");
+	r.checkpoint = (char *)"image";
+	create_refused(bed, &r, CODE_INVALID_ARGUMENT,
+		"container ID: checkpoint \"image\" is not an absolute path");
 	fill_create(bed, &r);
 	r.parent_checkpoint = (char *)"/parent";
 	create_refused(bed, &r, CODE_UNIMPLEMENTED,
-		"container ID: parent_checkpoint \"/parent\" is not implemented");
+		"container ID: parent_checkpoint \"/parent\": no runtime's restore takes one");
 	bed_config(bed, "[\"/bin/nope\"]", false);
 	fill_create(bed, &r);
 	snprintf(sentence, sizeof(sentence),
@@ -583,8 +585,6 @@ static void test_wrong_states(void **state)
 		"container ID: the process has no terminal");
 	refused(bed, "Exit", 0, CODE_FAILED_PRECONDITION,
 		bed_sentence("container ID: process %u is alive", pid));
-	refused(bed, "Checkpoint", 0, CODE_UNIMPLEMENTED,
-		"container ID: Checkpoint is not implemented");
 	other.id = (char *)"other";
 	bed_refused(bed, SHIM, "Processes", &other, RESPONSE(processes_response), CODE_NOT_FOUND,
 		"container ID: container other is not here");

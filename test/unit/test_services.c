@@ -51,17 +51,18 @@ static void test_task_without_container(void **state)
 	REFUSED(StatsRequest, "Stats", &containerd__task__v2__stats_response__descriptor);
 }
 
-static void test_task_not_there_yet(void **state)
+static void test_checkpoint_without_container(void **state)
 {
 	struct fixture *f = *state;
 	Containerd__Task__V2__CheckpointTaskRequest checkpoint =
 		CONTAINERD__TASK__V2__CHECKPOINT_TASK_REQUEST__INIT;
 	Cleat__Shim2017__CheckpointRequest old = CLEAT__SHIM2017__CHECKPOINT_REQUEST__INIT;
 
-	expect(f, TASK, "Checkpoint", &checkpoint.base, EMPTY, CODE_UNIMPLEMENTED,
-		"Checkpoint is not implemented");
-	expect(f, SHIM, "Checkpoint", &old.base, EMPTY, CODE_UNIMPLEMENTED,
-		"container web: Checkpoint is not implemented");
+	checkpoint.id = (char *)"web";
+	expect(f, TASK, "Checkpoint", &checkpoint.base, EMPTY, CODE_NOT_FOUND,
+		"container web: not found");
+	expect(f, SHIM, "Checkpoint", &old.base, EMPTY, CODE_FAILED_PRECONDITION,
+		"container web: not created");
 }
 
 static void test_connect_without_container(void **state)
@@ -135,12 +136,12 @@ static void test_create_refused(void **state)
 		"this shim is for container web, not for \"other\"");
 	r.id = (char *)"web";
 	r.checkpoint = (char *)"/c";
-	expect(f, TASK, "Create", &r.base, response, CODE_UNIMPLEMENTED,
-		"restoring a container (checkpoint \"/c\") is not implemented");
+	expect(f, TASK, "Create", &r.base, response, CODE_NOT_FOUND,
+		"checkpoint \"/c\": No such file or directory");
 	r.checkpoint = (char *)"";
 	r.parent_checkpoint = (char *)"/p";
 	expect(f, TASK, "Create", &r.base, response, CODE_UNIMPLEMENTED,
-		"parent_checkpoint \"/p\" is not implemented");
+		"parent_checkpoint \"/p\": no runtime's restore takes one");
 	r.parent_checkpoint = (char *)"";
 	any.type_url = (char *)"a.b.C";
 	r.options = &any;
@@ -150,12 +151,12 @@ static void test_create_refused(void **state)
 	old.bundle = (char *)"/nonexistent/bundle";
 	old.checkpoint = (char *)"/c";
 	expect(f, SHIM, "Create", &old.base, &cleat__shim2017__create_response__descriptor,
-		CODE_UNIMPLEMENTED,
-		"container web: restoring a container (checkpoint \"/c\") is not implemented");
+		CODE_NOT_FOUND, "container web: checkpoint \"/c\": No such file or directory");
 	old.checkpoint = (char *)"";
 	old.parent_checkpoint = (char *)"/p";
 	expect(f, SHIM, "Create", &old.base, &cleat__shim2017__create_response__descriptor,
-		CODE_UNIMPLEMENTED, "container web: parent_checkpoint \"/p\" is not implemented");
+		CODE_UNIMPLEMENTED,
+		"container web: parent_checkpoint \"/p\": no runtime's restore takes one");
 	assert_null(f->shim->container);
 }
 
@@ -464,7 +465,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_task_without_container),
-		TEST(test_task_not_there_yet),
+		TEST(test_checkpoint_without_container),
 		TEST(test_connect_without_container),
 		TEST(test_2017_without_container),
 		TEST(test_create_refused),
