@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What Create, a restore and the Start of an exec share: from the reservations that an exit needs to a pid
- * that is known, checked to be our own child, and watched, with its terminal in our hands.
+ * What Create, a restore and the Start of an exec share: from the reservations that an exit needs
+ * to a pid that is known, checked to be our own child, and watched, with its terminal in our hands.
  *
  *   step                       what can go wrong               then
  *   reserve a ledger line      no room                         refused by name, nothing began

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `run`, `create`, `start`. The work is in creation.c and session.c. Subtle: a container that was
+ * `run`, `create`, `start`, `restore`. The work is in creation.c and session.c. Subtle: a container that was
  * made and cannot be started is removed again by `run`, which nobody could start it after, and
  * stays with `start`, whose caller may.
  */
 #include "supervisor/cli/commands.h"
 
 #include <signal.h>
+#include <stddef.h>
 
 #include "supervisor/cli/cli.h"
 #include "supervisor/cli/creation.h"
@@ -24,16 +25,39 @@
 		OPTION_VALUE(0, "log", "URI", struct create_options, log,                          \
 			"where its output goes, such as file:///var/log/web"),                     \
 		OPTION_FLAG(0, "no-pivot", struct create_options, no_pivot,                        \
-			"do not pivot into the root filesystem"),                                  \
-		OPTION_FLAG(0, "no-new-keyring", struct create_options, no_new_keyring,            \
-			"do not make a session keyring")
+			"do not pivot into the root filesystem")
 
-static const struct option create_option_table[] = { CREATE_OPTIONS, OPTION_END };
+#define RUN_OPTIONS                                                                                \
+	OPTION_FLAG('d', "detach", struct create_options, detach, "return once it has started"),   \
+		OPTION_FLAG(0, "rm", struct create_options, remove, "delete it once it has ended")
+
+#define KEYRING_OPTION                                                                             \
+	OPTION_FLAG(0, "no-new-keyring", struct create_options, no_new_keyring,                    \
+		"do not make a session keyring")
+
+static const struct option create_option_table[] = { CREATE_OPTIONS, KEYRING_OPTION, OPTION_END };
 
 static const struct option run_option_table[] = {
 	CREATE_OPTIONS,
-	OPTION_FLAG('d', "detach", struct create_options, detach, "return once it has started"),
-	OPTION_FLAG(0, "rm", struct create_options, remove, "delete it once it has ended"),
+	KEYRING_OPTION,
+	RUN_OPTIONS,
+	OPTION_END,
+};
+
+struct restore_options {
+	struct create_options create; /* first, so that its options have the same places */
+	struct criu_options criu;
+};
+_Static_assert(offsetof(struct restore_options, create) == 0, "see there");
+
+static const struct option restore_option_table[] = {
+	CREATE_OPTIONS,
+	RUN_OPTIONS,
+	CRIU_OPTIONS(struct restore_options, criu),
+	OPTION_VALUE(0, "lsm-profile", "TYPE:NAME", struct restore_options, criu.lsm_profile,
+		"another profile of the security module"),
+	OPTION_VALUE(0, "lsm-mount-context", "CONTEXT", struct restore_options,
+		criu.lsm_mount_context, "another context for its mounts"),
 	OPTION_END,
 };
 
@@ -75,19 +99,23 @@ static int create(struct cli *cli, struct creation *c, struct error *err)
 			task_shutdown(t);
 		return r;
 	}
-	r = pid_file_write(c->options->pid_file, pid, err);
+	/* what is restored when it is started has no pid yet */
+	r = pid ? pid_file_write(c->options->pid_file, pid, err) : 0;
 	if (r != 0)
 		undo(cli, t);
 	return r;
 }
 
-static int start(struct cli *cli, struct target *t, struct error *err)
+/* pid_file: NULL: none, or it is written already. */
+static int start(struct cli *cli, struct target *t, const char *pid_file, struct error *err)
 {
 	uint32_t pid;
 	int r = task_start(cli, t, "", &pid, err);
 
 	if (r != 0)
 		cli->failure = failure_status(err);
+	else
+		r = pid_file_write(pid_file, pid, err);
 	return r;
 }
 
@@ -104,7 +132,7 @@ static int run_detached(
 	if (r == 0)
 		r = create(cli, &c, err);
 	if (r == 0 && o->start && !c.runs) {
-		r = start(cli, &c.target, err);
+		r = start(cli, &c.target, o->restore ? o->pid_file : NULL, err);
 		if (r != 0)
 			undo(cli, &c.target);
 	}
@@ -176,9 +204,19 @@ static int run_start(struct cli *cli, const void *options, int argc, char **argv
 	(void)argc;
 	if (r != 0)
 		return r;
-	r = start(cli, &t, err);
+	r = start(cli, &t, NULL, err);
 	target_close(&t);
 	return r;
+}
+
+static int run_restore(
+	struct cli *cli, const void *options, int argc, char **argv, struct error *err)
+{
+	const struct restore_options *given = options;
+	struct restore_options o = *given;
+
+	o.create.restore = &given->criu;
+	return run_run(cli, &o.create, argc, argv, err);
 }
 
 const struct command command_run = {
@@ -218,4 +256,18 @@ const struct command command_start = {
 	.n_min = 1,
 	.n_max = 1,
 	.run = run_start,
+};
+
+const struct command command_restore = {
+	.name = "restore",
+	.group = GROUP_LIFE,
+	.usage = "[OPTIONS] ID",
+	.brief = "Make a container from an image of `cleat checkpoint`, and be it",
+	.more = "It goes on where it was. Its bundle is that of the container that the image is of;\n"
+		"in everything else it is as with `cleat run`.",
+	.options = restore_option_table,
+	.options_size = sizeof(struct restore_options),
+	.n_min = 1,
+	.n_max = 1,
+	.run = run_restore,
 };

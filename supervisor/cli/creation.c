@@ -110,6 +110,7 @@ static int set_runtime_root(const struct cli *cli, struct creation *c)
 static int set_runtime(struct cli *cli, struct creation *c, struct error *err)
 {
 	Cleat__Shim__V1__RuntimeOptions m = CLEAT__SHIM__V1__RUNTIME_OPTIONS__INIT;
+	Cleat__Shim__V1__CriuOptions restore;
 	const struct runtime_set *set = &c->runtime;
 	_cleanup_free_ char **others =
 		calloc(cli->g.runtime_options.n + set->options.n + 1, sizeof(*others));
@@ -128,6 +129,14 @@ static int set_runtime(struct cli *cli, struct creation *c, struct error *err)
 	if (c->spec_bundle)
 		m.spec_bundle = c->spec_bundle;
 	set_runtime_options(cli, set, &m, others);
+	if (c->options->restore) {
+		int r = criu_options_fill(c->options->restore, &restore, &c->paths, err);
+
+		if (r != 0)
+			return r;
+		restore.exit = false; /* of a checkpoint */
+		m.restore = &restore;
+	}
 	c->packed = malloc(cleat__shim__v1__runtime_options__get_packed_size(&m) + 1);
 	if (!c->packed)
 		return error_errno(err, -ENOMEM, "runtime options");
@@ -204,6 +213,8 @@ static void set_request(struct creation *c)
 	c->request.bundle = c->bundle.path;
 	c->request.terminal = c->terminal;
 	c->request.options = &c->any;
+	if (c->paths.image)
+		c->request.checkpoint = c->paths.image;
 }
 
 static int start_shim(struct cli *cli, const char *id, struct event_base *base, struct target *t,
@@ -273,6 +284,7 @@ void creation_end(struct creation *c)
 	runtime_set_deinit(&c->runtime);
 	free(c->spec_bundle);
 	free(c->runtime_root);
+	criu_paths_deinit(&c->paths);
 	free(c->packed);
 	*c = (struct creation){ .bundle = BUNDLE_INIT, .target = TARGET_INIT };
 }

@@ -16,6 +16,7 @@
 #include "common/error.h"
 #include "google/protobuf/any.pb-c.h"
 #include "monitor.pb-c.h"
+#include "supervisor/cli/criu_options.h"
 #include "supervisor/cli/target.h"
 #include "task.pb-c.h"
 
@@ -24,7 +25,8 @@ struct cli;
 struct create_options {
 	const char *bundle, *pid_file, *log;
 	bool terminal, detach, remove, no_pivot, no_new_keyring;
-	bool start; /* it shall run: `run`, not `create` */
+	bool start;			    /* it shall run: `run` and `restore`, not `create` */
+	const struct criu_options *restore; /* made from an image; NULL: from the bundle alone */
 };
 
 struct creation {
@@ -36,6 +38,7 @@ struct creation {
 	char *spec_bundle; /* folder of the copied config.json; NULL: the bundle's own is used */
 	char *runtime_root;
 	struct runtime_set runtime; /* what --runtime names in runtimes.json, or nothing */
+	struct criu_paths paths;    /* of the image */
 	uint8_t *packed;	    /* RuntimeOptions */
 	Google__Protobuf__Any any;
 	Containerd__Task__V2__CreateTaskRequest request;

@@ -22,6 +22,8 @@ const struct rpc rpc_pids = { TASK_SERVICE, "Pids",
 const struct rpc rpc_stats = { TASK_SERVICE, "Stats",
 	&containerd__task__v2__stats_response__descriptor };
 const struct rpc rpc_update = { TASK_SERVICE, "Update", &google__protobuf__empty__descriptor };
+const struct rpc rpc_checkpoint = { TASK_SERVICE, "Checkpoint",
+	&google__protobuf__empty__descriptor };
 const struct rpc rpc_pause = { TASK_SERVICE, "Pause", &google__protobuf__empty__descriptor };
 const struct rpc rpc_resume = { TASK_SERVICE, "Resume", &google__protobuf__empty__descriptor };
 const struct rpc rpc_resize_pty = { TASK_SERVICE, "ResizePty",

@@ -11,7 +11,7 @@ struct rpc {
 };
 
 extern const struct rpc rpc_create, rpc_start, rpc_exec, rpc_delete, rpc_kill, rpc_wait, rpc_pids,
-	rpc_stats, rpc_update, rpc_pause, rpc_resume, rpc_resize_pty, rpc_shutdown;
+	rpc_stats, rpc_update, rpc_checkpoint, rpc_pause, rpc_resume, rpc_resize_pty, rpc_shutdown;
 extern const struct rpc rpc_info, rpc_subscribe, rpc_exit_records;
 extern const struct rpc rpc_shim_exit; /* of 2017 */
 

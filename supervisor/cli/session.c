@@ -102,7 +102,8 @@ void session_begin_ending(struct session *s)
 void session_begin_undoing(struct session *s)
 {
 	s->remove = true;
-	if (!s->is_init) {
+	/* an init without a pid was not restored: there is nothing to kill */
+	if (!s->is_init || s->pid == 0) {
 		session_begin_ending(s);
 		return;
 	}

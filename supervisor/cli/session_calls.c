@@ -141,6 +141,9 @@ static void on_wait_failed(struct session *s, const struct error *err)
 		session_begin_ending(s);
 		return;
 	}
+	/* what was never restored is being deleted, whose answer comes right after this one */
+	if (s->phase == SESSION_ENDING && s->is_init)
+		return;
 	session_read_ledger(s);
 	if (!s->exited)
 		session_fail(s, err);
@@ -186,6 +189,7 @@ static void on_started(
 	const Containerd__Task__V2__StartResponse *answer = (const void *)message;
 	_cleanup_error_ struct error failed = ERROR_INIT;
 	struct session *s = userdata;
+	bool is_new = s->pid == 0; /* of an exec, or of what was restored */
 
 	if (s->phase != SESSION_STARTING)
 		return;
@@ -197,7 +201,7 @@ static void on_started(
 	s->pid = answer->pid;
 	s->started = true;
 	s->phase = SESSION_RUNNING;
-	if (!s->is_init && pid_file_write(s->pid_file, s->pid, &failed) != 0) {
+	if (is_new && pid_file_write(s->pid_file, s->pid, &failed) != 0) {
 		session_fail(s, &failed);
 		session_kill(s, SIGKILL);
 	}
@@ -239,7 +243,8 @@ static int prepare_start(struct session *s, const ProtobufCMessage *message, str
 		const Containerd__Task__V2__CreateTaskResponse *answer = (const void *)message;
 
 		s->pid = answer->pid;
-		r = pid_file_write(s->pid_file, s->pid, err);
+		if (s->pid)
+			r = pid_file_write(s->pid_file, s->pid, err);
 	}
 	if (r == 0 && !s->interrupted) {
 		r = session_begin_relays(s);

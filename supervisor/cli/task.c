@@ -5,9 +5,12 @@
  */
 #include "supervisor/cli/task.h"
 
+#include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/cleanup.h"
 #include "common/limits.h"
 #include "common/pbtime.h"
 #include "common/ttrpc_client.h"
@@ -134,6 +137,26 @@ int task_update(struct cli *cli, struct target *t, const char *document, struct 
 	m.id = t->id;
 	m.resources = &any;
 	return call_empty(t, &rpc_update, &m.base, task_call_ms(cli), err);
+}
+
+int task_checkpoint(struct cli *cli, struct target *t, const char *path,
+	const Cleat__Shim__V1__CriuOptions *options, struct error *err)
+{
+	Containerd__Task__V2__CheckpointTaskRequest m =
+		CONTAINERD__TASK__V2__CHECKPOINT_TASK_REQUEST__INIT;
+	Google__Protobuf__Any any = GOOGLE__PROTOBUF__ANY__INIT;
+	_cleanup_free_ uint8_t *packed =
+		malloc(cleat__shim__v1__criu_options__get_packed_size(options) + 1);
+
+	if (!packed)
+		return error_errno(err, -ENOMEM, "container %s", t->id);
+	any.type_url = (char *)"cleat.shim.v1.CriuOptions";
+	any.value.data = packed;
+	any.value.len = cleat__shim__v1__criu_options__pack(options, packed);
+	m.id = t->id;
+	m.path = (char *)path;
+	m.options = &any;
+	return call_empty(t, &rpc_checkpoint, &m.base, task_call_ms(cli), err);
 }
 
 int task_delete(struct cli *cli, struct target *t, const char *exec_id, struct error *err)

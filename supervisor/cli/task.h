@@ -55,6 +55,9 @@ int task_wait(struct target *t, const char *exec_id, int64_t timeout_ms, struct 
 /* *ret: freed with containerd__task__v2__pids_response__free_unpacked(). */
 int task_pids(struct cli *cli, struct target *t, Containerd__Task__V2__PidsResponse **ret,
 	struct error *err);
+/* path: of the image, absolute. */
+int task_checkpoint(struct cli *cli, struct target *t, const char *path,
+	const Cleat__Shim__V1__CriuOptions *options, struct error *err);
 /* *ret: freed with containerd__task__v2__stats_response__free_unpacked(). */
 int task_stats(struct cli *cli, struct target *t, Containerd__Task__V2__StatsResponse **ret,
 	struct error *err);
