@@ -106,6 +106,13 @@ static void test_create_and_delete_crash(void **state)
 	race_await_no_children(race);
 }
 
+/* In no container of the runtime's, so that its delete ends nothing: it fell to us, and we end it. */
+static void test_create_fails_and_leaves_a_process(void **state)
+{
+	create_fails(*state, false, "create hold-stdout\ncreate fail no such luck\n", CODE_UNKNOWN,
+		"OCI runtime create failed: no such luck");
+}
+
 static void test_exec_crashes_before_fork(void **state)
 {
 	exec_fails(*state, false, "exec crash\n", CODE_UNKNOWN, KILLED("exec"));
@@ -480,6 +487,7 @@ int main(void)
 		FAKE(test_create_crashes_after_fork),
 		FAKE(test_create_crashes_after_pid_file),
 		FAKE(test_create_and_delete_crash),
+		FAKE(test_create_fails_and_leaves_a_process),
 		FAKE(test_exec_crashes_before_fork),
 		FAKE(test_exec_crashes_after_fork),
 		FAKE(test_exec_crashes_after_pid_file),
