@@ -199,7 +199,8 @@ static void drain(struct operation *op)
 {
 	struct process *p = op->process;
 
-	if (p->pid == 0 || !p->stdio || stdio_is_drained(p->stdio)) {
+	/* cut off: a Delete before has waited for them, and failed later */
+	if (p->pid == 0 || !p->stdio || stdio_is_cut_off(p->stdio) || stdio_is_drained(p->stdio)) {
 		drained(op);
 		return;
 	}

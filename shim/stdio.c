@@ -407,6 +407,11 @@ void stdio_abandon(struct stdio *s)
 	fd_close(&s->master);
 }
 
+bool stdio_is_cut_off(const struct stdio *s)
+{
+	return s->cut_off;
+}
+
 void stdio_get_counters(const struct stdio *s, struct stdio_counters *ret)
 {
 	uint64_t n[N_STREAMS][2] = { { 0 } };

@@ -117,6 +117,9 @@ void stdio_on_drained(struct stdio *s, void (*cb)(void *userdata), void *userdat
 /* Stops all copying, whatever is still to come; writers of what the process left get EPIPE. */
 void stdio_abandon(struct stdio *s);
 
+/* Whether that came before it was drained: then it never will be. */
+bool stdio_is_cut_off(const struct stdio *s);
+
 void stdio_get_counters(const struct stdio *s, struct stdio_counters *ret);
 
 /* Closes everything, the reading ends of the output FIFOs too. Takes NULL. */

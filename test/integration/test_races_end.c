@@ -153,6 +153,27 @@ static void test_delete_of_created(void **state)
 	race_await_event(race, "delete", "");
 }
 
+/*
+ * A grandchild holds the pipe, so that Delete gives the streams up after its ten seconds; then the
+ * runtime's delete fails. The next Delete has no reason to wait again.
+ */
+static void test_delete_that_failed_does_not_wait_again(void **state)
+{
+	struct race *race = *state;
+	int64_t begun;
+
+	bed_config(race->bed, "[\"/bin/tool\",\"hold\",\"60\"]", false);
+	create_running(race);
+	assert_int_equal(race_ok(race_call(race, "Wait", "")), 0);
+	race_script(race, "delete once:fail no such luck\n");
+	race_refused(race_call(race, "Delete", ""), CODE_UNKNOWN,
+		"OCI runtime delete failed: no such luck");
+	assert_int_equal(bed_status(race->bed, ""), STOPPED);
+	begun = clock_monotonic_ms();
+	assert_int_equal(race_ok(race_call(race, "Delete", "")), 0);
+	assert_in_range(clock_monotonic_ms() - begun, 0, 5000);
+}
+
 static void test_two_deletes(void **state)
 {
 	struct race *race = *state;
@@ -540,6 +561,7 @@ int main(void)
 		FAKE(test_init_dies_before_exec_begins),
 		FAKE(test_delete_of_created),
 		RUNC(test_delete_of_created),
+		FAKE(test_delete_that_failed_does_not_wait_again),
 		FAKE(test_two_deletes),
 		FAKE(test_two_creates),
 		FAKE(test_kill_while_start_hangs),

@@ -444,8 +444,10 @@ static void test_grandchild_holds_the_pipe(void **state)
 	bed_assert_idle(b);
 	assert_false(stdio_is_drained(s));
 	assert_int_equal(counters(s).out_out, 1000); /* what there is has been passed on */
+	assert_false(stdio_is_cut_off(s));
 	stdio_abandon(s);
 	assert_false(stdio_is_drained(s));
+	assert_true(stdio_is_cut_off(s));
 	bed_settle(b);
 	assert_int_equal(told.times, 0);
 	out.path = path; /* still in the FIFO, and the reader sees an end */
@@ -486,7 +488,8 @@ static void test_abandoned_before_it_was_told(void **state)
 	stdio_abandon(s);
 	bed_settle(b);
 	assert_int_equal(told.times, 0);
-	assert_true(stdio_is_drained(s)); /* nothing was cut off */
+	assert_true(stdio_is_drained(s));
+	assert_false(stdio_is_cut_off(s));
 	stdio_free(s);
 }
 
