@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/argv.h"
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -138,9 +139,12 @@ static int first_of(const char *folder, struct pidref *ret)
 	r = fd_read_file(AT_FDCWD, path, &text, LIMIT_PROCS);
 	if (r == 0)
 		r = buf_append(&text, "", 1);
-	/* ENODEV: it was removed while it was read */
+	/*
+	 * ENODEV: it was removed while it was read. EOPNOTSUPP: a threaded group of version 2, whose
+	 * processes stand in the group that it is part of.
+	 */
 	if (r < 0)
-		return r == -ENOENT || r == -ENODEV ? 0 : r;
+		return r == -ENOENT || r == -ENODEV || r == -EOPNOTSUPP ? 0 : r;
 	pid = strtol((char *)buf_head(&text), NULL, 10);
 	if (pid <= 0)
 		return 0;
@@ -167,6 +171,65 @@ static int end_in(const char *folder, int64_t until)
 	}
 }
 
+/* Adds the groups right below it; one that was removed meanwhile has none. */
+static int add_nested(const char *folder, struct argv *to)
+{
+	_cleanup_closedir_ DIR *dir = opendir(folder);
+	struct dirent *entry;
+
+	if (!dir)
+		return errno == ENOENT || errno == ENODEV ? 0 : -errno;
+	while ((entry = readdir(dir))) {
+		if (entry->d_type != DT_DIR || strcmp(entry->d_name, ".") == 0 ||
+			strcmp(entry->d_name, "..") == 0)
+			continue;
+		if (argv_addf(to, "%s/%s", folder, entry->d_name) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* The group and all below it, parents first. */
+static int list_nested(const char *folder, struct argv *ret)
+{
+	int r = argv_add(ret, folder);
+
+	for (size_t i = 0; r == 0 && i < ret->n; i++)
+		r = add_nested(ret->v[i], ret);
+	return r;
+}
+
+/* Until a whole look finds nobody: who is killed late may have moved, or made a group, before. */
+static int end_below(const char *folder, int64_t until)
+{
+	bool is_empty;
+
+	do {
+		_cleanup_argv_ struct argv groups = ARGV_INIT;
+		int r = list_nested(folder, &groups);
+
+		is_empty = true;
+		for (size_t i = 0; r == 0 && i < groups.n; i++) {
+			is_empty = is_empty && !is_listed(groups.v[i], 0);
+			r = end_in(groups.v[i], until);
+		}
+		if (r < 0)
+			return r;
+		if (!is_empty && clock_monotonic_ms() > until)
+			return -ETIME;
+	} while (!is_empty);
+	return 0;
+}
+
+static void remove_below(const char *folder)
+{
+	_cleanup_argv_ struct argv groups = ARGV_INIT;
+
+	(void)list_nested(folder, &groups); /* what it could not list stays, and so what is above */
+	for (size_t i = groups.n; i-- > 0;)
+		rmdir(groups.v[i]);
+}
+
 static bool holds_another(char *const *cgroups, const char *folder)
 {
 	size_t n = strlen(folder);
@@ -185,7 +248,7 @@ int unfinished_end_cgroups(const struct container_record *record, struct error *
 
 	for (char **g = cgroups; g && *g && r == 0; g++)
 		if (!holds_another(cgroups, *g))
-			r = end_in(*g, until);
+			r = end_below(*g, until);
 	return r < 0 ? complain(record, r, "its cgroup", err) : 0;
 }
 
@@ -196,6 +259,10 @@ void unfinished_remove_cgroups(const struct container_record *record)
 
 	while (cgroups && cgroups[n])
 		n++;
-	while (n > 0)
-		rmdir(cgroups[--n]);
+	while (n-- > 0) {
+		if (holds_another(cgroups, cgroups[n]))
+			rmdir(cgroups[n]);
+		else
+			remove_below(cgroups[n]);
+	}
 }

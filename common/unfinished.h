@@ -16,10 +16,11 @@
 int unfinished_end_run(const struct container_record *record, pid_t shim_pid, struct error *err);
 
 /*
- * Kills what is in the cgroups that were not there before the create. Those that hold others of
- * them (a folder for several containers) are left to their other owners. 0 or a code.
+ * Kills what is in the cgroups that were not there before the create, and in what was made below
+ * them. Those that hold others of them (a folder for several containers) are left to their other
+ * owners. 0 or a code.
  */
 int unfinished_end_cgroups(const struct container_record *record, struct error *err);
 
-/* Removes those of these cgroups that are empty. */
+/* Removes those of these cgroups that are empty, with the empty ones below them. */
 void unfinished_remove_cgroups(const struct container_record *record);

@@ -133,6 +133,50 @@ static void test_record_without_rootfs(void **state)
 	container_record_deinit(&in);
 }
 
+static char *some_cgroups[] = { (char *)"/g/pids/web", (char *)"/g/pids/web/in", NULL };
+
+/* A create that is under way: what ends it, should its shim be killed. */
+static void test_making_round_trip(void **state)
+{
+	struct container_record out = sample(), in;
+	struct state_dir dir = folder(*state);
+	struct error err = ERROR_INIT;
+
+	out.making.pid = 4194304;
+	out.making.start_time = INT64_MAX;
+	out.making.cgroups = some_cgroups;
+	/* not so (any more): none of it is kept */
+	assert_ok(container_record_write(&dir, &out, &err), &err);
+	assert_ok(container_record_read(&dir, &in, &err), &err);
+	assert_false(in.making.is_so);
+	assert_int_equal(in.making.pid, 0);
+	assert_null(in.making.cgroups);
+	container_record_deinit(&in);
+
+	out.making.is_so = true;
+	assert_ok(container_record_write(&dir, &out, &err), &err);
+	assert_ok(container_record_read(&dir, &in, &err), &err);
+	assert_true(in.making.is_so);
+	assert_int_equal(in.making.pid, 4194304);
+	assert_true(in.making.start_time == INT64_MAX);
+	assert_string_equal(in.making.cgroups[0], "/g/pids/web");
+	assert_string_equal(in.making.cgroups[1], "/g/pids/web/in");
+	assert_null(in.making.cgroups[2]);
+	container_record_deinit(&in);
+	container_record_deinit(&in);
+
+	/* before its run, on a host without cgroups */
+	out.making.pid = 0;
+	out.making.start_time = 0;
+	out.making.cgroups = NULL;
+	assert_ok(container_record_write(&dir, &out, &err), &err);
+	assert_ok(container_record_read(&dir, &in, &err), &err);
+	assert_true(in.making.is_so);
+	assert_int_equal(in.making.pid, 0);
+	assert_true(!in.making.cgroups || !in.making.cgroups[0]);
+	container_record_deinit(&in);
+}
+
 /* A client's path with bytes that JSON has no word for does not keep the record from being kept. */
 static void test_bytes_that_are_no_text(void **state)
 {
@@ -291,6 +335,33 @@ static void test_container_refused(void **state)
 	refuse_container(bed, NULL, "rootfs", "\"rootfs\"", "rootfs");
 }
 
+#define MAKING(pid, start, cgroups)                                                                \
+	"{\"pid\":" pid ",\"start_time\":" start ",\"cgroups\":" cgroups "}"
+
+/* Its numbers are killed by, and its folders removed. */
+static void refuse_making(struct bed *bed, const char *value)
+{
+	refuse_container(bed, NULL, "making", value, "making");
+}
+
+static void test_making_refused(void **state)
+{
+	struct bed *bed = *state;
+
+	refuse_making(bed, "7");
+	refuse_making(bed, "null");
+	refuse_making(bed, "[]");
+	refuse_making(bed, "{}");
+	refuse_making(bed, MAKING("-1", "1", "[]"));
+	refuse_making(bed, MAKING("4194305", "1", "[]"));
+	refuse_making(bed, MAKING("\"1\"", "1", "[]"));
+	refuse_making(bed, MAKING("1", "-1", "[]"));
+	refuse_making(bed, MAKING("1", "1", "{}"));
+	refuse_making(bed, MAKING("1", "1", "[7]"));
+	refuse_making(bed, MAKING("1", "1", "[\"/a\",\"a/b\"]"));
+	refuse_making(bed, MAKING("1", "1", "[\"\"]"));
+}
+
 static void write_execs(struct bed *bed, size_t n)
 {
 	struct container_record out = sample();
@@ -364,12 +435,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		bed_test(test_shim_round_trip),
 		bed_test(test_container_round_trip),
+		bed_test(test_making_round_trip),
 		bed_test(test_bytes_that_are_no_text),
 		bed_test(test_most_execs),
 		bed_test(test_record_without_rootfs),
 		bed_test(test_missing),
 		bed_test(test_shim_refused),
 		bed_test(test_container_refused),
+		bed_test(test_making_refused),
 		bed_test(test_more_than_the_limits),
 		bed_test(test_size_limit),
 		bed_test(test_links_are_not_followed),
