@@ -122,6 +122,7 @@ static void test_leaves_running(void **state)
 {
 	struct bed *bed = *state;
 	_cleanup_free_ char *path = image(bed), *bundled = NULL;
+	Containerd__Task__V2__PauseRequest pause = CONTAINERD__TASK__V2__PAUSE_REQUEST__INIT;
 	uint32_t stream;
 	struct ask a;
 
@@ -144,11 +145,8 @@ static void test_leaves_running(void **state)
 	expect_checkpointed(bed, stream, bundled);
 	/* paused stays paused */
 	bed_script(bed, "");
-	bed_done(bed, TASK, "Pause",
-		&(Containerd__Task__V2__PauseRequest){
-			.base = PROTOBUF_C_MESSAGE_INIT(
-				&containerd__task__v2__pause_request__descriptor),
-			.id = bed->id });
+	pause.id = bed->id;
+	bed_done(bed, TASK, "Pause", &pause);
 	fill(bed, &a, path);
 	bed_done(bed, TASK, "Checkpoint", &a.r);
 	assert_int_equal(bed_status(bed, ""), PAUSED);

@@ -471,8 +471,9 @@ static void expect_2017(struct ttrpc_client *client, uint32_t stream, int type, 
 	Cleat__Shim2017__Types__Event *e;
 	ProtobufCMessage *m = NULL;
 
-	if (ttrpc_client_next(client, stream, CALL_MS, &m, &err) != 0 || !m)
-		fail_msg("no event of type %d: %s", type, m ? "" : error_message(&err));
+	if (ttrpc_client_next(client, stream, CALL_MS, &m, &err) != 0)
+		fail_msg("no event of type %d: %s", type, error_message(&err));
+	assert_non_null(m);
 	e = (void *)m;
 	assert_int_equal(e->type, type);
 	assert_int_equal(e->exit_status, status);
