@@ -145,6 +145,9 @@ bool runtime_has(const struct runtime *rt, enum runtime_verb verb);
  */
 bool runtime_is_sandbox(const struct runtime *rt);
 
+/* Whether its kill by SIGKILL lets a paused container run, without which it does not die (cgroups v1). */
+bool runtime_kill_thaws(const struct runtime *rt);
+
 /*
  * The environment of every runtime: this process's own without what belongs to its supervisor
  * (NOTIFY_SOCKET, on which `runc start` hangs, LISTEN_*, WATCHDOG_*, JOURNAL_STREAM,

@@ -99,6 +99,7 @@ struct dialect {
 	bool interval_in_seconds; /* a bare number; the others take a number with its unit */
 	bool ps_without_options;
 	bool is_sandbox;
+	bool kill_leaves_frozen;
 };
 
 static const struct dialect dialects[] = {
@@ -115,6 +116,7 @@ static const struct dialect dialects[] = {
 			[RUNTIME_RESTORE] = NO_SUBREAPER | NO_PIVOT,
 		},
 		.ps_without_options = true,
+		.kill_leaves_frozen = true,
 	},
 	/* its --leave-running makes another sandbox and stays with it: the process does not go on */
 	[RUNTIME_RUNSC] = {
@@ -345,6 +347,11 @@ int runtime_argv(const struct runtime *rt, const struct runtime_request *request
 bool runtime_has(const struct runtime *rt, enum runtime_verb verb)
 {
 	return !(dialects[rt->kind].lacks_verbs & VERB(verb));
+}
+
+bool runtime_kill_thaws(const struct runtime *rt)
+{
+	return !dialects[rt->kind].kill_leaves_frozen;
 }
 
 bool runtime_is_sandbox(const struct runtime *rt)

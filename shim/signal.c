@@ -68,11 +68,11 @@ static void on_killed(const struct error *err, const char *words,
 	free(k);
 }
 
-/* what: all, or the one of that inner pid, or neither for the init. */
+/* what: all, or the one of that inner pid, or neither for the init; or its verb is RESUME. */
 static void kill_by_runtime(struct container *c, const struct runtime_request *what,
 	uint32_t signal, bool is_sent, op_done done, void *userdata)
 {
-	const struct runtime_request request = { .verb = RUNTIME_KILL,
+	const struct runtime_request request = { .verb = what->verb,
 		.id = c->id,
 		.signal = (int)signal,
 		.all = what->all,
@@ -100,7 +100,7 @@ static bool is_frozen(const struct process *init)
 
 static void kill_init(struct process *p, uint32_t signal, bool all, op_done done, void *userdata)
 {
-	const struct runtime_request what = { .all = all };
+	struct runtime_request what = { .verb = RUNTIME_KILL, .all = all };
 	struct container *c = p->container;
 	_cleanup_error_ struct error err = ERROR_INIT;
 
@@ -113,6 +113,8 @@ static void kill_init(struct process *p, uint32_t signal, bool all, op_done done
 		cgroup_kill(&c->cgroup);
 	send_signal(&p->pidref, signal, &err);
 	/* a frozen v1 cgroup lets no signal through: the runtime thaws it. Of a sandbox all is dead */
+	if (is_frozen(p) && !runtime_kill_thaws(&c->runtime))
+		what.verb = RUNTIME_RESUME;
 	if (!runtime_is_sandbox(&c->runtime) && (is_frozen(p) || (all && c->cgroup.fd < 0)))
 		kill_by_runtime(c, &what, signal, err.code == CODE_OK, done, userdata);
 	else
@@ -141,8 +143,9 @@ void process_kill(struct process *p, uint32_t signal, bool all, op_done done, vo
 		/* whom we know outside would die and leave it alive */
 		if (signal == SIGKILL && p->inner_pid > 0) {
 			kill_by_runtime(p->container,
-				&(struct runtime_request){ .kill_pid = p->inner_pid }, signal,
-				false, done, userdata);
+				&(struct runtime_request){
+					.verb = RUNTIME_KILL, .kill_pid = p->inner_pid },
+				signal, false, done, userdata);
 			return;
 		}
 		send_signal(&p->pidref, signal, &err);
