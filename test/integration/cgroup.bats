@@ -15,6 +15,7 @@ RUNS=${RUNS:-10}
 
 setup() {
 	cleat_setup
+	lacks runsc "has no cgroup with --ignore-cgroups"
 }
 
 teardown() {

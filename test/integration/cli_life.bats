@@ -352,17 +352,19 @@ run_anothers() { # STATUS: running, or stopped
 	make_bundle "$BUNDLE"
 	mkdir -p "$ROOT/r/default"
 	chmod -R go= "$ROOT"
-	runc --root "$ROOT/r/default" run -d -b "$BUNDLE" "$ID" </dev/null >/dev/null 3>&-
-	[[ $1 == running ]] || runc --root "$ROOT/r/default" kill "$ID" KILL
+	runtime --root "$ROOT/r/default" run -d -b "$BUNDLE" "$ID" </dev/null >/dev/null 3>&-
+	[[ $1 == running ]] || runtime --root "$ROOT/r/default" kill "$ID" KILL
 	wait_for 5 anothers_is "$1"
 }
 
 anothers_is() { # STATUS
-	[[ $(runc --root "$ROOT/r/default" state "$ID" | jq -r .status) == "$1" ]]
+	[[ $(runtime --root "$ROOT/r/default" state "$ID" | jq -r .status) == "$1" ]]
 }
 
 # runc looks at config.json before it looks at the id.
 refused_beside_anothers() { # STATUS
+	lacks crun "looks at the id first"
+	lacks runsc "looks at the id first"
 	run_anothers "$1"
 	edit_config "$BUNDLE" '.hostname = "web" | .linux.namespaces |= map(select(.type != "uts"))'
 	for command in create "run -d"; do
@@ -373,7 +375,7 @@ refused_beside_anothers() { # STATUS
 		assert anothers_is "$1"
 	done
 	assert_equal "$(cleat list -q)" ""
-	runc --root "$ROOT/r/default" delete --force "$ID"
+	runtime --root "$ROOT/r/default" delete --force "$ID"
 }
 
 @test "a create that fails for another reason leaves somebody else's container alone" {
@@ -386,12 +388,12 @@ refused_beside_anothers() { # STATUS
 
 @test "a runtime that hangs in create, and somebody else's container under the id" {
 	run_anothers running
-	printf '#!/bin/sh\ncase " $* " in *" create "*) exec sleep 100;; esac\nexec runc "$@"\n' \
-		>"$T/runc"
-	chmod 0755 "$T/runc"
-	run --separate-stderr cleat --runtime "$T/runc" --deadline 1 create --bundle "$BUNDLE" "$ID"
+	printf '#!/bin/sh\ncase " $* " in *" create "*) exec sleep 100;; esac\nexec %s "$@"\n' \
+		"${RUNTIME_COMMAND[*]}" >"$T/$RUNTIME"
+	chmod 0755 "$T/$RUNTIME"
+	run --separate-stderr cleat --runtime "$T/$RUNTIME" --deadline 1 create --bundle "$BUNDLE" "$ID"
 	assert_status 125
 	assert_match "$stderr" "no answer in 1 s"
 	assert anothers_is running
-	runc --root "$ROOT/r/default" delete --force "$ID"
+	runtime --root "$ROOT/r/default" delete --force "$ID"
 }

@@ -211,7 +211,7 @@ removed_by_force() {
 
 # The shim is killed before its runtime has found somebody else's container under the id.
 kill_beside_anothers() { # STATUS: running, or stopped
-	local runc=(runc --root "$ROOT/r/default")
+	local runc=("${RUNTIME_COMMAND[@]}" --root "$ROOT/r/default")
 
 	mkdir -p "$ROOT/r/default"
 	chmod -R go= "$ROOT"
@@ -220,10 +220,10 @@ kill_beside_anothers() { # STATUS: running, or stopped
 	anothers_is() { [[ $("${runc[@]}" state "$ID" | jq -r .status) == "$1" ]]; }
 	wait_for 5 anothers_is "$1"
 	# shellcheck disable=SC2016 # the script's
-	printf '#!/bin/sh\ncase " $* " in *" create "*) >%s; exec sleep 100;; esac\nexec runc "$@"\n' \
-		"$T/began" >"$T/runc"
-	chmod 0755 "$T/runc"
-	background making "$CLEAT" --root "$ROOT" --runtime "$T/runc" create --bundle "$BUNDLE" "$ID"
+	printf '#!/bin/sh\ncase " $* " in *" create "*) >%s; exec sleep 100;; esac\nexec %s "$@"\n' \
+		"$T/began" "${RUNTIME_COMMAND[*]}" >"$T/$RUNTIME"
+	chmod 0755 "$T/$RUNTIME"
+	background making "$CLEAT" --root "$ROOT" --runtime "$T/$RUNTIME" create --bundle "$BUNDLE" "$ID"
 	wait_for 10 test -e "$T/began"
 	kill -KILL "$(jq .pid "$ROOT/c/default/$ID/shim.json")"
 	finish making

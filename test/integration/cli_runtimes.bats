@@ -24,11 +24,14 @@ teardown() {
 	chmod +x "$T/$RUNTIME"
 	jq -n --arg t "$T" --arg kind "$RUNTIME" '{v: 1, runtimes: {mine: {kind: $kind, command: ($t + "/" + $kind),
 		root: ($t + "/mine"), options: ["debug"], deadline_ms: 30000}}}' >"$CLEAT_RUNTIMES"
-	cleat --runtime mine --runtime-opt rootless=false create --bundle "$BUNDLE" "$ID"
+	option=rootless=false
+	# crun 1.8.1 keeps such a container below another root
+	[[ $RUNTIME != crun ]] || option=cgroup-manager=cgroupfs
+	cleat --runtime mine --runtime-opt "$option" create --bundle "$BUNDLE" "$ID"
 	run jq -r '.runtime | .command' "$ROOT/c/default/$ID/state.json"
 	assert_equal "$output" "$T/$RUNTIME"
 	assert_match "$(head -n 1 "$T/calls")" "--root=$T/mine/default --log="
-	assert_match "$(head -n 1 "$T/calls")" " --debug --rootless=false create "
+	assert_match "$(head -n 1 "$T/calls")" " --debug --$option create "
 	run runtime --root "$T/mine/default" state "$ID"
 	assert_status 0
 	cleat delete --force "$ID"

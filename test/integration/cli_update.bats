@@ -15,9 +15,9 @@ teardown() {
 	cleat_teardown
 }
 
-# runc, but that an update is kept instead of made.
-make_runc() {
-	cat >"$T/runc" <<-END
+# The runtime, but that an update is kept instead of made.
+make_runtime() {
+	cat >"$T/$RUNTIME" <<-END
 		#!/bin/sh
 		case "\$*" in
 		*" update "*)
@@ -25,15 +25,15 @@ make_runc() {
 			exec cp "\$2" "$T/asked"
 			;;
 		esac
-		exec $(command -v runc) "\$@"
+		exec ${RUNTIME_COMMAND[*]} "\$@"
 	END
-	chmod +x "$T/runc"
+	chmod +x "$T/$RUNTIME"
 }
 
 @test "options make a document, and are laid over one" {
 	make_bundle "$BUNDLE"
-	make_runc
-	cleat --runtime "$T/runc" run -d --bundle "$BUNDLE" "$ID"
+	make_runtime
+	cleat --runtime "$T/$RUNTIME" run -d --bundle "$BUNDLE" "$ID"
 	cleat update --cpu-rt-period 1000000 --cpu-rt-runtime 950000 --cpu-period 50000 --cpu-quota -1 "$ID"
 	assert_equal "$(jq -Sc . "$T/asked")" \
 		'{"cpu":{"period":50000,"quota":-1,"realtimePeriod":1000000,"realtimeRuntime":950000}}'

@@ -160,7 +160,10 @@ static void test_event_before_answer(void **state)
 int main(void)
 {
 #define FAKE(test) cmocka_unit_test_setup_teardown(test, race_setup_fake, race_teardown)
-#define RUNC(test) cmocka_unit_test_setup_teardown(test, race_setup_runc, race_teardown)
+#define RUNC(test)                                                                                 \
+	{                                                                                          \
+#test " (runc)", test, race_setup_runc, race_teardown, NULL                        \
+	}
 	const struct CMUnitTest tests[] = {
 		FAKE(test_update_waits_for_pause),
 		FAKE(test_pause_waits_for_update),

@@ -131,6 +131,7 @@ static void test_limits(void **state)
 {
 	struct bed *bed = *state;
 
+	bed_lacks(bed, "runsc", "has no update");
 	bed_create(bed, false);
 	update(bed, TASK3, "{\"pids\":{\"limit\":41}}", NULL, NULL);
 	assert_int_equal(pids_limit(bed), 41);
@@ -177,6 +178,7 @@ static void test_annotations(void **state)
 {
 	struct bed *bed = *state;
 
+	bed_lacks(bed, "runsc", "has no update");
 	create_running(bed);
 	assert_null(annotation(bed, "a"));
 	update(bed, TASK, "{}", "a", "1");
