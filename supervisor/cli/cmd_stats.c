@@ -245,7 +245,7 @@ static int parse_interval(const char *text, int64_t *ret_ms, struct error *err)
 		value *= 60;
 	else if (!unit || (*unit && strcmp(unit, "s") != 0))
 		value = -1;
-	*ret_ms = value > 0 && value <= INTERVAL_MS_MAX / 1000 ? (int64_t)(value * 1000) : 0;
+	*ret_ms = value > 0 && value * 1000 <= INTERVAL_MS_MAX ? (int64_t)(value * 1000) : 0;
 	if (*ret_ms < 1)
 		return error_set(err, CODE_INVALID_ARGUMENT,
 			"--interval \"%s\" is not a time such as 500ms, 2s or 1m", text);
