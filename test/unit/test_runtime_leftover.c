@@ -46,7 +46,7 @@ static void add_mount(const struct bed *b, const char *name)
 	char path[128];
 
 	path_of(b, name, path);
-	assert_int_equal(mount("/proc/version", path, NULL, MS_BIND, NULL), 0);
+	assert_int_equal(mount("/proc/version", path, "", MS_BIND, NULL), 0);
 }
 
 static bool is_there(const struct bed *b, const char *name)
@@ -163,7 +163,7 @@ int main(void)
 		TEST(other_runtimes_and_names_are_left_alone),
 	};
 
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", "", MS_REC | MS_PRIVATE, NULL) < 0) {
 		printf("1..0 # SKIP needs root\n");
 		return 0;
 	}

@@ -14,7 +14,7 @@ static const struct runtime runsc = { .kind = RUNTIME_RUNSC };
 /* A buf over a literal; never freed. */
 static struct buf over(const char *text)
 {
-	return (struct buf){ (uint8_t *)(uintptr_t)text, 0, strlen(text), 0 };
+	return (struct buf){ (uint8_t *)text, 0, strlen(text), 0 };
 }
 
 /* --- events --- */
