@@ -27,7 +27,7 @@
 #include "test/integration/bed.h"
 
 #define COUNTER                                                                                    \
-	"[\"/bin/busybox\",\"sh\",\"-c\",\"i=0; while [ $i -lt 400 ]; do i=$((i+1)); "             \
+	"[\"/bin/busybox\",\"sh\",\"-c\",\"i=0; while [ $i -lt 150 ]; do i=$((i+1)); "             \
 	"echo $i >/n; busybox mv /n /count; busybox sleep 0.02; done; exit 7\"]"
 
 #define RUNNING CONTAINERD__V1__TYPES__STATUS__RUNNING

@@ -330,6 +330,9 @@ static void test_exec_hangs_after_its_work(void **state)
 	race_script(race, "exec after:touch @/began\nexec after:hang\n");
 	ends_late(race, race_call(race, "Start", "e"), "runc exec: no answer in 1 s");
 	race_script(race, "");
+	/* it has been killed; the kernel may take a moment over it */
+	for (int i = 0; i < 10000 && race_ok(race_call(race, "Pids", NULL)) != 1; i++)
+		;
 	assert_int_equal(race_ok(race_call(race, "Pids", NULL)), 1);
 	race_ok(race_call(race, "Delete", "e"));
 	assert_int_equal(race_count_events(race, "exit", "e"), 0);
