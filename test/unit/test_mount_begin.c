@@ -37,6 +37,7 @@
 #include "shim/mount_verb.h"
 #include "shim/reaper.h"
 #include "shim/shim.h"
+#include "test/unit/precise_base.h"
 
 #define AREA "/media/area"
 
@@ -87,7 +88,7 @@ static int setup(void **state)
 	sigaddset(&child, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &child, NULL);
 	f->n_fds = fd_count();
-	f->shim.base = event_base_new();
+	f->shim.base = precise_base_new();
 	f->signal_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
 	f->signal_event = event_new(f->shim.base, f->signal_fd, EV_READ | EV_PERSIST, on_child, f);
 	f->patience = evtimer_new(f->shim.base, on_patience, f);

@@ -19,6 +19,7 @@
 #include "common/clock.h"
 #include "common/fd.h"
 #include "common/limits.h"
+#include "test/unit/precise_base.h"
 #include "test/unit/ttrpc_client_bed.h"
 
 /* --- a server in a process of its own --- */
@@ -43,7 +44,7 @@ static int listen_at(const char *path)
 
 static _Noreturn void serve(int listen_fd, pid_t parent)
 {
-	struct event_base *base = event_base_new();
+	struct event_base *base = precise_base_new();
 	struct echo *echo = calloc(1, sizeof(*echo));
 	struct ttrpc_server *server = NULL;
 

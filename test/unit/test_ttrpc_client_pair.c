@@ -15,6 +15,7 @@
 #include "common/fd.h"
 #include "common/limits.h"
 #include "common/ttrpc_frame.h"
+#include "test/unit/precise_base.h"
 #include "test/unit/ttrpc_client_bed.h"
 #include "test/unit/ttrpc_raw.h"
 
@@ -40,7 +41,7 @@ static int pair_setup(void **state, bool with_base)
 	int fds[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-	p->base = with_base ? event_base_new() : NULL;
+	p->base = with_base ? precise_base_new() : NULL;
 	p->theirs = fds[1];
 	assert_int_equal(ttrpc_client_new(fds[0], p->base, &p->client, NULL), 0);
 	*state = p;

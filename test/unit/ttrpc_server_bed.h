@@ -20,6 +20,7 @@
 
 #include "common/fd.h"
 #include "common/ttrpc_server.h"
+#include "test/unit/precise_base.h"
 #include "test/unit/ttrpc_echo.h"
 #include "test/unit/ttrpc_raw.h"
 
@@ -83,7 +84,7 @@ static inline int setup(void **state)
 	strcpy(f->folder, "/tmp/cleat-server-XXXXXX");
 	assert_non_null(mkdtemp(f->folder));
 	snprintf(f->path, sizeof(f->path), "%s/s", f->folder);
-	f->base = event_base_new();
+	f->base = precise_base_new();
 	assert_int_equal(ttrpc_server_new(f->base, listen_at(f->path), &f->server), 0);
 	assert_int_equal(echo_add(f->server, &f->echo), 0);
 	ttrpc_server_on_change(f->server, on_change, f);
