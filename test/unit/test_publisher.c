@@ -17,6 +17,7 @@
 #include "common/ttrpc_server.h"
 #include "events.pb-c.h"
 #include "events_forward.pb-c.h"
+#include "test/unit/precise_base.h"
 #include "test/unit/unit.h"
 
 #define SERVICE	    "containerd.services.events.ttrpc.v1.Events"
@@ -173,7 +174,7 @@ static int setup(void **state)
 	assert_int_equal(bed_setup((void **)&b->bed), 0);
 	snprintf(b->path, sizeof(b->path), "%s/sink", b->bed->path);
 	log_init(LOG_LEVEL_ERROR, STDERR_FILENO);
-	b->base = event_base_new();
+	b->base = precise_base_new();
 	b->tick = evtimer_new(b->base, on_tick, NULL);
 	assert_int_equal(events_new(&b->events), 0);
 	*state = b;
@@ -368,10 +369,10 @@ static void test_waits_grow(void **state)
 
 	sink_open(b);
 	b->n_refuse = SIZE_MAX;
-	publish(b, 0, 10, 160);
+	publish(b, 0, 10, 640);
 	add(b, EVENT_START, 1);
 	await(b, b->n_seen == 8);
-	assert_true(clock_monotonic_ms() - begin >= 10 + 20 + 40 + 80 + 3 * 160 - 10);
+	assert_true(clock_monotonic_ms() - begin >= 10 + 20 + 40 + 80 + 160 + 320 + 640);
 	b->n_refuse = 0;
 	await(b, publisher_is_idle(b->publisher));
 	/* after a success they are short again */
@@ -379,7 +380,7 @@ static void test_waits_grow(void **state)
 	begin = clock_monotonic_ms();
 	add(b, EVENT_START, 2);
 	await(b, publisher_is_idle(b->publisher));
-	assert_true(clock_monotonic_ms() - begin < 160);
+	assert_true(clock_monotonic_ms() - begin < 640);
 }
 
 /* It dies with an event in hand: that one comes again, and first. */
@@ -408,7 +409,7 @@ static void test_deadline(void **state)
 
 	sink_open(b);
 	b->holds = true;
-	publish(b, 100, 10, 20);
+	publish(b, 500, 10, 20);
 	add(b, EVENT_START, 1);
 	add(b, EVENT_START, 2);
 	await(b, b->held);
@@ -422,11 +423,11 @@ static void test_deadline(void **state)
 static void test_deadline_and_answer(void **state)
 {
 	struct bench *b = *state;
-	const struct timespec past = { 0, 60000000 };
+	const struct timespec past = { 0, 510000000 };
 
 	sink_open(b);
 	b->holds = true;
-	publish(b, 50, 10, 20);
+	publish(b, 500, 10, 20);
 	add(b, EVENT_START, 1);
 	await(b, b->held);
 	ttrpc_call_reply(TAKE_PTR(b->held), NULL);
