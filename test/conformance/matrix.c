@@ -18,6 +18,7 @@
 
 #define ALIVE_MS 600 /* how long something is watched that should not happen */
 #define END_MS	 3000
+#define LONG_MS	 5000 /* for what is sure to come, on a busy machine too */
 
 #define N_CELLS (_CALL_MAX * _STATE_MAX * _WHO_MAX)
 _Static_assert(N_CELLS == 17 * 6 * 2, "every call in every state of init and exec");
@@ -80,20 +81,44 @@ static bool make_run(struct box *box, const struct cell *c)
 
 static void after_close_io(struct box *box, const struct cell *c, FILE *f)
 {
+	bool is_early = c->state == STATE_CREATED && c->who == EXEC;
+
 	box->any_order = c->state == STATE_PAUSED; /* a thawed process ends when it likes */
 	if (!make_run(box, c))
 		return;
-	print_end(box, c->who, conform_watch_ms(box->conform), f);
+	/* of these cells, this is the one in which the reference's process lives on */
+	print_end(box, c->who, is_early ? conform_watch_ms(box->conform) : LONG_MS, f);
 	if (c->state == STATE_RUNNING)
 		fprintf(f, "; then %s", ask_status(box, c->who));
 }
 
+struct asked {
+	struct box *box;
+	enum who who;
+};
+
+/* Its answer is the second line: the first is the echo of what was asked. */
+static bool has_told_size(void *userdata)
+{
+	const struct asked *asked = userdata;
+	const struct buf *seen = &asked->box->streams[asked->who].seen;
+	const uint8_t *p;
+
+	box_read(asked->box, asked->who);
+	p = seen->len ? memchr(buf_head(seen), '\n', seen->len) : NULL;
+	return p && memchr(p + 1, '\n', (size_t)(buf_head(seen) + seen->len - p - 1));
+}
+
 static void after_resize(struct box *box, const struct cell *c, FILE *f)
 {
+	struct asked asked = { box, c->who };
+	const struct buf *seen = &box->streams[c->who].seen;
+
 	if (!make_run(box, c))
 		return;
 	box_write(box, c->who, "\n");
-	if (box_await_output(box, c->who, "40 100", 1000))
+	box_wait(box, has_told_size, &asked, LONG_MS);
+	if (seen->len && memmem(buf_head(seen), seen->len, "40 100", 6))
 		fputs("; size 40 100", f);
 	else
 		fputs("; another size", f);
