@@ -199,45 +199,48 @@ static void live(const struct birth *b)
 }
 
 /* The process between the runtime and the container's: tells its pid, and lives on. */
-static void be_between(const struct birth *b, pid_t *shared)
+static void be_between(const struct birth *b, int told)
 {
 	pid_t pid = fork();
 
 	if (pid == 0)
 		live(b);
 	close(b->ready);
-	*shared = pid;
+	if (write(told, &pid, sizeof(pid)) != sizeof(pid))
+		_exit(1);
 	_exit(wait_for_file(b->launch->late_orphan, LATE_MAX_MS) < 0);
 }
 
 /* The same, told by who asked for it. */
-static int fork_late(const struct birth *b, pid_t *shared, pid_t *ret_pid)
+static int fork_late(const struct birth *b, pid_t *ret_pid)
 {
-	volatile pid_t *told = shared;
-	pid_t pid = fork();
+	_cleanup_close_ int told = -1;
+	int ends[2];
+	pid_t pid;
 
-	if (pid < 0)
+	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
+	told = ends[0];
+	pid = fork();
 	if (pid == 0)
-		be_between(b, shared);
-	while (*told == 0)
-		if (waitpid(pid, NULL, WNOHANG) != 0)
-			return -EAGAIN;
-	*ret_pid = *told;
+		be_between(b, ends[1]);
+	close(ends[1]);
+	if (pid < 0 || read_some(told, (char *)ret_pid, sizeof(*ret_pid)) != sizeof(*ret_pid))
+		return -EAGAIN;
 	return *ret_pid > 0 ? 0 : -EAGAIN;
 }
 
 /* Forks the child, or a child that forks it and ends. ret_pid is the process of the container. */
 static int fork_child(const struct birth *b, pid_t *ret_pid)
 {
-	pid_t *shared = mmap(
-		NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	pid_t pid;
+	pid_t *shared, pid;
 
+	if (b->launch->late_orphan)
+		return fork_late(b, ret_pid);
+	shared = mmap(
+		NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED)
 		return -errno;
-	if (b->launch->late_orphan)
-		return fork_late(b, shared, ret_pid);
 	pid = fork();
 	if (pid < 0)
 		return -errno;

@@ -39,7 +39,8 @@ int program_check_console(struct fake *fake, const struct program *program, bool
 /*
  * Forks it. gated: it waits in exec.fifo of the container before it runs the program, else it has
  * executed the program when this returns. verdict: it ends so instead. early_orphan: its parent
- * is already whoever adopts orphans; late_orphan: it is a process that lives until the file is there. 0, or an exit status, told; then no process is left.
+ * is already whoever adopts orphans; late_orphan: it is a process that lives until the file is
+ * there. 0, or an exit status, told; then no process is left.
  */
 struct launch {
 	const struct program *program;
