@@ -3,6 +3,7 @@
 #include "common/run.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -109,20 +110,18 @@ static void test_last_words(void **state)
 	}
 }
 
-/* Waits until nobody has the pid, with a deadline. */
+/* Waits for its end, with a deadline. Process 1 may be slow to reap it. */
 static void wait_gone(pid_t pid)
 {
-	int64_t deadline = clock_monotonic_ms() + 10000;
+	struct pidref p = PIDREF_INIT;
+	struct pollfd end = { .events = POLLIN };
 
-	while (kill(pid, 0) == 0) {
-		struct proc_stat stat;
-
-		/* process 1 may be slow to reap it */
-		if (proc_stat_read(pid, &stat) == 0 && stat.state == 'Z')
-			return;
-		assert_true(clock_monotonic_ms() < deadline);
-		usleep(1000);
-	}
+	if (pidref_open(pid, &p) == -ESRCH)
+		return;
+	end.fd = p.fd;
+	assert_true(end.fd >= 0);
+	assert_int_equal(poll(&end, 1, 10000), 1);
+	pidref_close(&p);
 }
 
 static void test_deadline_kills_the_group(void **state)
