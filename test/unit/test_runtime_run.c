@@ -2,7 +2,9 @@
 /* Blocking calls: of scripts that stand in for a runtime, and of the runtimes that are here. */
 #include "common/runtime.h"
 
+#include <poll.h>
 #include <signal.h>
+#include <sys/wait.h>
 
 #include "common/clock.h"
 #include "common/limits.h"
@@ -190,7 +192,7 @@ static void test_process_spec(void **state)
 	runtime_deinit(&rt);
 }
 
-static void test_group_and_death_signal(void **state)
+static void test_group(void **state)
 {
 	const struct runtime_request request = { .verb = RUNTIME_LIST };
 	struct runtime rt = script(*state, "#!/bin/sh\ncut -d' ' -f5 /proc/$$/stat\n", 0);
@@ -201,10 +203,37 @@ static void test_group_and_death_signal(void **state)
 	assert_int_not_equal(atoi((const char *)buf_head(&o.out)), getpgrp());
 	runtime_outcome_deinit(&o);
 	rt.same_group = true;
-	rt.death_signal = SIGKILL;
 	assert_ok(runtime_run(&rt, &request, &o, &err), &err);
 	assert_int_equal(atoi((const char *)buf_head(&o.out)), getpgrp());
 	runtime_outcome_deinit(&o);
+	runtime_deinit(&rt);
+}
+
+/* The run of a caller that is killed goes with it: here it lets go of the FIFO. */
+static void test_death_signal(void **state)
+{
+	struct bed *bed = *state;
+	const struct runtime_request request = { .verb = RUNTIME_LIST };
+	struct runtime rt =
+		script(bed, "#!/bin/sh\nexec 9>\"${0%/*}/alive\"\necho >&9\nexec sleep 100\n", 0);
+	struct runtime_outcome o = RUNTIME_OUTCOME_INIT;
+	struct pollfd alive = { .events = POLLIN };
+	char byte;
+	pid_t pid;
+
+	rt.death_signal = SIGKILL;
+	assert_int_equal(mkfifoat(bed->dir, "alive", 0600), 0);
+	alive.fd = openat(bed->dir, "alive", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	pid = fork_child();
+	if (pid == 0)
+		_exit(runtime_run(&rt, &request, &o, NULL) != 0);
+	assert_int_equal(poll(&alive, 1, 20000), 1);
+	assert_int_equal(read(alive.fd, &byte, 1), 1);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(poll(&alive, 1, 20000), 1);
+	assert_int_equal(read(alive.fd, &byte, 1), 0);
+	close(alive.fd);
 	runtime_deinit(&rt);
 }
 
@@ -374,7 +403,8 @@ int main(void)
 		bed_test(test_container_holds_stdout),
 		bed_test(test_input),
 		bed_test(test_process_spec),
-		bed_test(test_group_and_death_signal),
+		bed_test(test_group),
+		bed_test(test_death_signal),
 		bed_test(test_following),
 		bed_test(test_vanished_runtime),
 		bed_test(test_real_runtimes),
