@@ -9,22 +9,8 @@
 #include "shim/cgroup_places.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 
-#include <cmocka.h>
-
-#include "common/cleanup.h"
+#include "test/unit/own_group.h"
 
 /* --- hosts by their text --- */
 
@@ -175,21 +161,6 @@ struct real {
 	char name[64];
 };
 
-/* A hierarchy of this host in which a group can be made. */
-static char *own_folder(void)
-{
-	_cleanup_cgroup_places_ struct cgroup_places own = CGROUP_PLACES_INIT;
-
-	assert_int_equal(cgroup_places_read(0, &own), 0);
-	for (size_t i = 0; i < own.n; i++)
-		if (strcmp(own.v[i].controllers, "pids") == 0)
-			return cgroup_place_folder(&own.v[i], own.v[i].path);
-	for (size_t i = 0; i < own.n; i++)
-		if (cgroup_place_is_v2(&own.v[i]))
-			return cgroup_place_folder(&own.v[i], own.v[i].path);
-	return NULL;
-}
-
 static int setup(void **state)
 {
 	_cleanup_free_ char *base = own_folder();
@@ -229,39 +200,6 @@ static void make_nested(struct real *real)
 	snprintf(path, sizeof(path), "%s/a", real->folder);
 	assert_int_equal(mkdir(path, 0755), 0);
 	assert_int_equal(mkdir(real->nested, 0755), 0);
-}
-
-/* A child that sleeps for ever, in a group (NULL: ours). */
-static pid_t sleeper(const char *folder)
-{
-	char path[4096], text[32];
-	pid_t pid = fork();
-	int fd;
-
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL); /* also where the test is killed */
-		for (;;)
-			pause();
-	}
-	if (!folder)
-		return pid;
-	snprintf(path, sizeof(path), "%s/cgroup.procs", folder);
-	snprintf(text, sizeof(text), "%d", pid);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	close(fd);
-	return pid;
-}
-
-static int reap(pid_t pid)
-{
-	int status;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSIGNALED(status));
-	return WTERMSIG(status);
 }
 
 static void test_own_group_is_none(void **state)

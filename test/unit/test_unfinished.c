@@ -7,35 +7,15 @@
  */
 #include "common/unfinished.h"
 
-#include <sys/wait.h>
-
 #include "common/cleanup.h"
 #include "common/pidref.h"
-#include "shim/cgroup_places.h"
-#include "test/unit/unit.h"
-
-static void wait_for_ever(void) __attribute__((noreturn));
-
-static void wait_for_ever(void)
-{
-	for (;;)
-		pause();
-}
+#include "test/unit/own_group.h"
 
 static bool lives(pid_t pid)
 {
 	struct proc_stat stat;
 
 	return proc_stat_read(pid, &stat) == 0 && stat.state != 'Z';
-}
-
-static int reap(pid_t pid)
-{
-	int status;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFSIGNALED(status));
-	return WTERMSIG(status);
 }
 
 static void end_ours(pid_t pid)
@@ -150,21 +130,6 @@ struct groups {
 	char *top, *mid, *low; /* each below the one before */
 };
 
-/* A hierarchy of this host in which a group can be made. */
-static char *own_folder(void)
-{
-	_cleanup_cgroup_places_ struct cgroup_places own = CGROUP_PLACES_INIT;
-
-	assert_int_equal(cgroup_places_read(0, &own), 0);
-	for (size_t i = 0; i < own.n; i++)
-		if (strcmp(own.v[i].controllers, "pids") == 0)
-			return cgroup_place_folder(&own.v[i], own.v[i].path);
-	for (size_t i = 0; i < own.n; i++)
-		if (cgroup_place_is_v2(&own.v[i]))
-			return cgroup_place_folder(&own.v[i], own.v[i].path);
-	return NULL;
-}
-
 static int setup(void **state)
 {
 	_cleanup_free_ char *base = own_folder();
@@ -189,23 +154,6 @@ static int teardown(void **state)
 	free(g->top);
 	free(g);
 	return 0;
-}
-
-static pid_t sleeper(const char *folder)
-{
-	_cleanup_close_ int fd = -1;
-	_cleanup_free_ char *path = NULL;
-	pid_t pid = fork_child();
-	char text[32];
-
-	if (pid == 0)
-		wait_for_ever();
-	assert_true(asprintf(&path, "%s/cgroup.procs", folder) > 0);
-	snprintf(text, sizeof(text), "%d", pid);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	return pid;
 }
 
 static bool folder_is_there(const char *path)
