@@ -431,7 +431,7 @@ static void test_too_many_mounts(void **state)
 	containerd__types__mount__init(&mount);
 	mount.source = source;
 	assert_int_equal(events_add(events, &args), 0);
-	events_subscribe(events, &cursor, 0, on_wake, NULL);
+	events_subscribe(events, &cursor, 0, on_nothing, NULL);
 	e = events_next(events, &cursor, &missed);
 	create = containerd__events__task_create__unpack(NULL, e->n_payload, e->payload);
 	assert_string_equal(create->container_id, "web");
@@ -640,10 +640,6 @@ static void test_exit_without_memory(void **state)
 	int n_failed = 0;
 
 	(void)state;
-	if (strstr(getenv("LD_PRELOAD") ? getenv("LD_PRELOAD") : "", "vgpreload")) {
-		events_free(events);
-		skip(); /* valgrind dies with the memory that is taken from it */
-	}
 	memset(id, 'i', LIMIT_ID);
 	memset(exec_id, 'e', LIMIT_ID);
 	id[LIMIT_ID] = exec_id[LIMIT_ID] = '\0';

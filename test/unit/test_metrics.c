@@ -401,22 +401,20 @@ static void test_none(void **state)
 	assert_null(type);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, bed_setup, bed_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_v1_cpu),
-		TEST(test_v1_memory),
-		TEST(test_v1_pids_hugetlb_rdma),
-		TEST(test_v1_blkio),
-		TEST(test_v1_blkio_cfq),
-		TEST(test_missing_and_odd),
-		TEST(test_v2_cpu_and_pids),
-		TEST(test_v2_memory),
-		TEST(test_v2_io_rdma_hugetlb),
-		TEST(test_many_devices),
-		TEST(test_none),
+		bed_test(test_v1_cpu),
+		bed_test(test_v1_memory),
+		bed_test(test_v1_pids_hugetlb_rdma),
+		bed_test(test_v1_blkio),
+		bed_test(test_v1_blkio_cfq),
+		bed_test(test_missing_and_odd),
+		bed_test(test_v2_cpu_and_pids),
+		bed_test(test_v2_memory),
+		bed_test(test_v2_io_rdma_hugetlb),
+		bed_test(test_many_devices),
+		bed_test(test_none),
 	};
 
 	return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);

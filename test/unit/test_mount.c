@@ -356,7 +356,6 @@ static void test_overlay_of_a_hundred(void **state)
 	unmount_rootfs();
 }
 
-/* Past a page whichever way they are named. */
 static bool kernel_is_before(int major, int minor)
 {
 	struct utsname u;
@@ -367,6 +366,7 @@ static bool kernel_is_before(int major, int minor)
 	return has_major < major || (has_major == major && has_minor < minor);
 }
 
+/* Past a page whichever way they are named. */
 static void test_overlay_past_a_page(void **state)
 {
 	_cleanup_free_ char *lower = NULL;

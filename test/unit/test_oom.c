@@ -134,13 +134,16 @@ static void test_v1_notice_without_a_kill(void **state)
 {
 	const struct bed *bed = *state;
 	struct fixture f;
+	int idle;
 
 	put(bed, "memory.oom_control", CONTROL, 5);
 	put(bed, "cgroup.event_control", "", 0);
 	begin(&f, bed, true, false);
+	idle = event_base_get_num_events(f.base, EVENT_BASE_COUNT_ADDED);
 	notify_v1(bed);
 	run(&f);
 	assert_int_equal(f.n_told, 0);
+	assert_int_equal(event_base_get_num_events(f.base, EVENT_BASE_COUNT_ADDED), idle);
 	end(&f);
 }
 
@@ -206,18 +209,16 @@ static void test_nothing_to_watch(void **state)
 	end(&f);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, bed_setup, bed_teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_v1_tells),
-		TEST(test_v1_notice_comes_before_the_count),
-		TEST(test_v1_notice_without_a_kill),
-		TEST(test_v2_tells),
-		TEST(test_from_zero),
-		TEST(test_no_notice_still_counts),
-		TEST(test_nothing_to_watch),
+		bed_test(test_v1_tells),
+		bed_test(test_v1_notice_comes_before_the_count),
+		bed_test(test_v1_notice_without_a_kill),
+		bed_test(test_v2_tells),
+		bed_test(test_from_zero),
+		bed_test(test_no_notice_still_counts),
+		bed_test(test_nothing_to_watch),
 	};
 
 	return cmocka_run_group_tests_name("oom", tests, NULL, NULL);
