@@ -1,147 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The streams of a process with a terminal. A forked child stands for the container: it opens the
- * slave, as a runtime's init does, some time after the master has been handed over.
- */
+/* The streams of a process with a terminal, over FIFOs. Callers' descriptors: test_stdio_callers.c. */
 #include "shim/stdio.h"
 
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <termios.h>
 
-#include "test/unit/stdio_bed.h"
-
-struct term {
-	struct stdio *s;
-	int master; /* not yet attached */
-	char slave[64];
-};
-
-static struct term open_term(struct bed *b, const struct stdio_spec *spec)
-{
-	_cleanup_error_ struct error err = ERROR_INIT;
-	struct stdio_spec with = *spec;
-	struct term t = { .master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC) };
-	int fds[3];
-
-	assert_true(t.master >= 0);
-	assert_int_equal(grantpt(t.master) | unlockpt(t.master), 0);
-	assert_int_equal(ptsname_r(t.master, t.slave, sizeof(t.slave)), 0);
-	with.terminal = true;
-	if (stdio_open(b->base, &with, &t.s, &err))
-		fail_msg("%s", error_message(&err));
-	stdio_child_fds(t.s, fds);
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(fds[i], -1);
-	if (stdio_begin(t.s, &err))
-		fail_msg("%s", error_message(&err));
-	return t;
-}
-
-static void attach(struct term *t)
-{
-	_cleanup_error_ struct error err = ERROR_INIT;
-
-	if (stdio_attach_console(t->s, t->master, &err))
-		fail_msg("%s", error_message(&err));
-}
-
-struct job {
-	const char *slave;
-	bool raw;
-	int (*fn)(void *arg);
-	void *arg;
-};
-
-/* What a runtime's init does with the slave before it becomes the container. */
-static int on_terminal(void *arg)
-{
-	const struct job *job = arg;
-	struct termios mode;
-	int fd;
-
-	setsid();
-	fd = open(job->slave, O_RDWR);
-	if (fd < 0 || ioctl(fd, TIOCSCTTY, 0) < 0)
-		return 100;
-	if (job->raw) {
-		tcgetattr(fd, &mode);
-		cfmakeraw(&mode);
-		if (tcsetattr(fd, TCSANOW, &mode) < 0)
-			return 101;
-	}
-	/* 1 tells a test that waits for it that the terminal is as it should be. */
-	if (write(1, "", 1) < 0 && errno != EPIPE)
-		return 102;
-	for (int i = 0; i < 3; i++)
-		dup2(fd, i);
-	close(fd);
-	return job->fn(job->arg);
-}
-
-/* Starts the container and waits until it has its terminal. */
-static pid_t start_on(struct bed *b, struct term *t, bool raw, int (*fn)(void *arg), void *arg)
-{
-	struct job job = { t->slave, raw, fn, arg };
-	int ready[2], fds[3] = { -1, -1, -1 };
-	pid_t pid;
-	char c;
-
-	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-	fds[1] = ready[1];
-	pid = bed_fork(b, fds, on_terminal, &job);
-	close(ready[1]);
-	assert_int_equal(read(ready[0], &c, 1), 1);
-	close(ready[0]);
-	return pid;
-}
-
-static void finish(struct bed *b, struct term *t, pid_t pid)
-{
-	bed_join_ok(b, pid);
-	stdio_exited(t->s);
-	assert_true(bed_until(b, is_drained, t->s));
-	stdio_free(t->s);
-}
-
-struct line {
-	int fd;
-	char text[4096];
-	size_t n;
-	const char *wanted;
-};
-
-static bool line_came(void *userdata)
-{
-	struct line *l = userdata;
-	ssize_t n = read(l->fd, l->text + l->n, sizeof(l->text) - 1 - l->n);
-
-	l->n += n > 0 ? (size_t)n : 0;
-	l->text[l->n] = '\0';
-	return strstr(l->text, l->wanted);
-}
-
-/* Reads on from a non-blocking descriptor until these words have come. */
-static void expect(struct bed *b, int fd, const char *words)
-{
-	struct line l = { .fd = fd, .wanted = words };
-
-	if (!bed_until(b, line_came, &l))
-		fail_msg("not \"%s\" but \"%s\"", words, l.text);
-}
-
-static int open_reader(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-
-	assert_true(fd >= 0);
-	return fd;
-}
-
-static void say(int fd, const char *words)
-{
-	assert_int_equal(write(fd, words, strlen(words)), strlen(words));
-}
+#include "test/unit/terminal_bed.h"
 
 /* --- size --- */
 
@@ -373,21 +237,6 @@ static void test_grandchild_holds_the_terminal(void **state)
 
 /* --- input --- */
 
-static int echo_lines(void *arg)
-{
-	char line[100];
-	ssize_t n;
-
-	(void)arg;
-	while ((n = read(0, line, sizeof(line) - 1)) > 0) {
-		line[n] = '\0';
-		if (strcmp(line, "quit\n") == 0)
-			return 0;
-		dprintf(1, "got %s", line);
-	}
-	return 1; /* an end of file that nobody typed */
-}
-
 static void test_input_outlives_a_client(void **state)
 {
 	struct bed *b = *state;
@@ -460,12 +309,6 @@ static void test_close_stdin_just_stops(void **state)
 
 /* --- other ends --- */
 
-static int write_a_lot(void *arg)
-{
-	(void)arg;
-	return write_pattern(1, &(struct bytes){ .seed = 4, .n = MIB });
-}
-
 static void test_no_output_wanted(void **state)
 {
 	struct bed *b = *state;
@@ -478,11 +321,6 @@ static void test_no_output_wanted(void **state)
 	assert_int_equal(counters(t.s).out_in, MIB);
 	assert_int_equal(counters(t.s).out_out, MIB);
 	stdio_free(t.s);
-}
-
-static bool some_read(void *userdata)
-{
-	return counters(userdata).out_in > 20000;
 }
 
 static void test_terminal_without_a_reader(void **state)
@@ -500,167 +338,6 @@ static void test_terminal_without_a_reader(void **state)
 	reader = bed_fork(b, bed_no_fds, check_actor, &out);
 	finish(b, &t, pid);
 	bed_join_ok(b, reader);
-}
-
-struct pipes {
-	int in[2], out[2];
-	int fds[2]; /* as sent with the call */
-};
-
-static struct stdio_spec make_pipes(struct pipes *p)
-{
-	assert_int_equal(pipe2(p->in, O_CLOEXEC) | pipe2(p->out, O_CLOEXEC), 0);
-	p->fds[0] = p->out[1];
-	p->fds[1] = p->in[0];
-	return (struct stdio_spec){ .in = "fd:1", .out = "fd:0", .fds = p->fds, .n_fds = 2 };
-}
-
-/* After stdio_open() the call's own descriptors are closed; ours have to do. */
-static void drop_sent(struct pipes *p)
-{
-	fd_close(&p->in[0]);
-	fd_close(&p->out[1]);
-}
-
-static void test_callers_pipes(void **state)
-{
-	struct bed *b = *state;
-	struct pipes p;
-	struct stdio_spec spec = make_pipes(&p);
-	struct term t = open_term(b, &spec);
-	pid_t pid;
-
-	attach(&t);
-	for (int i = 0; i < 2; i++)
-		assert_false(fcntl(p.fds[i], F_GETFL) & O_NONBLOCK);
-	drop_sent(&p);
-	assert_int_equal(fd_set_nonblock(p.out[0], true), 0);
-	pid = start_on(b, &t, false, echo_lines, NULL);
-	say(p.in[1], "hello\n");
-	expect(b, p.out[0], "got hello\r\n");
-	say(p.in[1], "quit\n");
-	fd_close(&p.in[1]);
-	finish(b, &t, pid);
-	expect(b, p.out[0], "quit");
-	assert_int_equal(read(p.out[0], &(char){ 0 }, 1), 0);
-	fd_close(&p.out[0]);
-}
-
-/* The caller died: what the process prints is discarded, and the process is not held up. */
-static void test_caller_gone(void **state)
-{
-	for (int before = 0; before < 3; before++) {
-		struct bed *b = *state;
-		struct pipes p;
-		struct stdio_spec spec = make_pipes(&p);
-		struct term t;
-		pid_t pid;
-
-		if (before == 2) { /* a named pipe cannot be opened again without a reader */
-			const char *path = bed_fifo(b, "named");
-
-			fd_close(&p.out[0]);
-			fd_close(&p.out[1]);
-			p.out[0] = open_reader(path);
-			p.fds[0] = p.out[1] = open(path, O_WRONLY | O_CLOEXEC);
-		}
-		if (before)
-			fd_close(&p.out[0]);
-		t = open_term(b, &spec);
-		drop_sent(&p);
-		attach(&t);
-		pid = start_on(b, &t, true, write_a_lot, NULL);
-		if (!before)
-			assert_true(bed_until(b, some_read, t.s));
-		fd_close(&p.out[0]);
-		fd_close(&p.in[1]);
-		bed_join_ok(b, pid);
-		stdio_exited(t.s);
-		assert_true(bed_until(b, is_drained, t.s));
-		assert_int_equal(counters(t.s).out_in, MIB);
-		assert_true(counters(t.s).out_out < MIB);
-		assert_true(before ? counters(t.s).out_out == 0 : counters(t.s).out_out > 0);
-		stdio_free(t.s);
-	}
-}
-
-static void test_callers_sockets(void **state)
-{
-	struct bed *b = *state;
-	int pair[2], fds[1];
-	struct stdio_spec spec = { .in = "fd:0", .out = "fd:0", .fds = fds, .n_fds = 1 };
-	struct term t;
-	pid_t pid;
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	fds[0] = pair[1];
-	t = open_term(b, &spec);
-	assert_false(fcntl(pair[1], F_GETFL) & O_NONBLOCK);
-	fd_close(&pair[1]);
-	attach(&t);
-	assert_int_equal(fd_set_nonblock(pair[0], true), 0);
-	pid = start_on(b, &t, false, echo_lines, NULL);
-	say(pair[0], "hello\n");
-	expect(b, pair[0], "got hello\r\n");
-	say(pair[0], "quit\n");
-	finish(b, &t, pid);
-	fd_close(&pair[0]);
-}
-
-/* A file as input is always ready, and epoll does not take it. */
-static void test_callers_file_and_terminal(void **state)
-{
-	struct bed *b = *state;
-	int input = open(bed_path(b, "input"), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave, fds[2];
-	struct stdio_spec spec = { .in = "fd:0", .out = "fd:1", .fds = fds, .n_fds = 2 };
-	struct term t;
-	char name[64];
-
-	assert_int_equal(grantpt(master) | unlockpt(master), 0);
-	ptsname_r(master, name, sizeof(name));
-	slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	say(input, "a\nb\nquit\n");
-	assert_int_equal(lseek(input, 0, SEEK_SET), 0);
-	fds[0] = input;
-	fds[1] = slave;
-	t = open_term(b, &spec);
-	attach(&t);
-	assert_false(fcntl(slave, F_GETFL) & O_NONBLOCK);
-	assert_int_equal(fd_set_nonblock(master, true), 0);
-	finish(b, &t, start_on(b, &t, false, echo_lines, NULL));
-	expect(b, master, "got b");
-	close(input);
-	close(slave);
-	close(master);
-}
-
-static void refused(struct bed *b, int fd, bool output, const char *words)
-{
-	_cleanup_error_ struct error err = ERROR_INIT;
-	struct stdio_spec spec = { .terminal = true, .fds = &fd, .n_fds = 1 };
-	struct stdio *s;
-
-	*(output ? &spec.out : &spec.in) = "fd:0";
-	assert_int_equal(stdio_open(b->base, &spec, &s, &err), CODE_INVALID_ARGUMENT);
-	assert_non_null(strstr(error_message(&err), words));
-	assert_non_null(strstr(error_message(&err), output ? "stdout fd:0: " : "stdin fd:0: "));
-}
-
-static void test_descriptors_that_cannot_be_copied(void **state)
-{
-	struct bed *b = *state;
-	_cleanup_close_ int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-	_cleanup_close_ int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	_cleanup_close_ int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
-	_cleanup_close_ int folder = open(b->dir, O_RDONLY | O_CLOEXEC);
-	_cleanup_close_ int path = open(b->dir, O_PATH | O_CLOEXEC);
-
-	refused(b, master, true, "master");
-	refused(b, null, false, "not open for reading");
-	refused(b, zero, true, "not open for writing");
-	refused(b, folder, false, "neither");
-	refused(b, path, true, "not open for writing");
 }
 
 static void test_freed_in_the_middle(void **state)
@@ -700,11 +377,6 @@ int main(void)
 		bed_test(test_close_stdin_just_stops),
 		bed_test(test_no_output_wanted),
 		bed_test(test_terminal_without_a_reader),
-		bed_test(test_callers_pipes),
-		bed_test(test_caller_gone),
-		bed_test(test_callers_sockets),
-		bed_test(test_callers_file_and_terminal),
-		bed_test(test_descriptors_that_cannot_be_copied),
 		bed_test(test_freed_in_the_middle),
 	};
 
