@@ -3,152 +3,115 @@
 #include "common/runtime_leftover.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include "common/file.h"
-
-struct bed {
-	char root[64], folder[96];
-	struct runtime rt;
-};
-
-static void path_of(const struct bed *b, const char *name, char ret[static 128])
-{
-	snprintf(ret, 128, "%s/%s", b->folder, name);
-}
-
-static void add_file(const struct bed *b, const char *name)
-{
-	char path[128];
-	int fd;
-
-	path_of(b, name, path);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	assert_true(fd >= 0);
-	close(fd);
-}
-
-static void add_mount(const struct bed *b, const char *name)
-{
-	char path[128];
-
-	path_of(b, name, path);
-	assert_int_equal(mount("/proc/version", path, "", MS_BIND, NULL), 0);
-}
-
-static bool is_there(const struct bed *b, const char *name)
-{
-	char path[128];
-
-	path_of(b, name, path);
-	return access(path, F_OK) == 0;
-}
+#include "test/unit/unit.h"
 
 static int set_up(void **state)
 {
-	struct bed *b = calloc(1, sizeof(*b));
-
-	assert_non_null(b);
-	strcpy(b->root, "/tmp/test-leftover-XXXXXX");
-	assert_non_null(mkdtemp(b->root));
-	snprintf(b->folder, sizeof(b->folder), "%s/web", b->root);
-	assert_int_equal(mkdir(b->folder, 0711), 0);
-	b->rt = RUNTIME_INIT;
-	b->rt.root = b->root;
-	*state = b;
+	bed_setup(state);
+	assert_int_equal(mkdirat(((struct bed *)*state)->dir, "web", 0711), 0);
 	return 0;
 }
 
 static int tear_down(void **state)
 {
-	struct bed *b = *state;
+	const struct bed *bed = *state;
 	char path[128];
 
-	path_of(b, "runc.AbC123", path);
+	snprintf(path, sizeof(path), "%s/web/runc.AbC123", bed->path);
 	while (umount2(path, MNT_DETACH) == 0)
 		;
-	assert_int_equal(remove_tree(AT_FDCWD, b->root), 0);
-	free(b);
-	return 0;
+	return bed_teardown(state);
+}
+
+/* Its root is the test's folder. */
+static struct runtime runtime_of(struct bed *bed)
+{
+	struct runtime rt = RUNTIME_INIT;
+
+	rt.root = bed->path;
+	return rt;
+}
+
+static void add_mount(const struct bed *bed, const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", bed->path, name);
+	assert_int_equal(mount("/proc/version", path, "", MS_BIND, NULL), 0);
 }
 
 static void a_mount_goes_with_the_folder(void **state)
 {
-	struct bed *b = *state;
+	struct bed *bed = *state;
+	const struct runtime rt = runtime_of(bed);
 
-	add_file(b, "runc.AbC123");
-	add_mount(b, "runc.AbC123");
-	add_mount(b, "runc.AbC123");
-	add_file(b, "runc.zzzzzz");
-	add_file(b, "exec.fifo");
-	assert_int_equal(runtime_leftover_remove(&b->rt, "web"), 1);
-	assert_int_not_equal(access(b->folder, F_OK), 0);
-	assert_int_equal(runtime_leftover_remove(&b->rt, "web"), 0);
+	write_text(bed->dir, "web/runc.AbC123", "");
+	add_mount(bed, "web/runc.AbC123");
+	add_mount(bed, "web/runc.AbC123");
+	write_text(bed->dir, "web/runc.zzzzzz", "");
+	write_text(bed->dir, "web/exec.fifo", "");
+	assert_int_equal(runtime_leftover_remove(&rt, "web"), 1);
+	assert_false(is_there(bed->dir, "web"));
+	assert_int_equal(runtime_leftover_remove(&rt, "web"), 0);
 }
 
 static void a_container_is_left_alone(void **state)
 {
-	struct bed *b = *state;
+	struct bed *bed = *state;
+	const struct runtime rt = runtime_of(bed);
 
-	add_file(b, "state.json");
-	add_file(b, "exec.fifo");
-	add_file(b, "runc.AbC123");
-	add_mount(b, "runc.AbC123");
-	assert_int_equal(runtime_leftover_remove(&b->rt, "web"), 0);
-	assert_true(is_there(b, "exec.fifo"));
-	assert_true(is_there(b, "runc.AbC123"));
+	write_text(bed->dir, "web/state.json", "");
+	write_text(bed->dir, "web/exec.fifo", "");
+	write_text(bed->dir, "web/runc.AbC123", "");
+	add_mount(bed, "web/runc.AbC123");
+	assert_int_equal(runtime_leftover_remove(&rt, "web"), 0);
+	assert_true(is_there(bed->dir, "web/exec.fifo"));
+	assert_true(is_there(bed->dir, "web/runc.AbC123"));
 }
 
 static void what_is_not_runcs_stays(void **state)
 {
-	static const char *const names[] = { "runc.AbC1234", "runc.AbC12", "runc.AbC1.3",
-		"xrunc.AbC123", "notes" };
-	struct bed *b = *state;
+	static const char *const names[] = { "web/runc.AbC1234", "web/runc.AbC12",
+		"web/runc.AbC1.3", "web/xrunc.AbC123", "web/notes" };
+	struct bed *bed = *state;
+	const struct runtime rt = runtime_of(bed);
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		add_file(b, names[i]);
-	assert_int_equal(runtime_leftover_remove(&b->rt, "web"), -ENOTEMPTY);
+		write_text(bed->dir, names[i], "");
+	assert_int_equal(runtime_leftover_remove(&rt, "web"), -ENOTEMPTY);
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		assert_true(is_there(b, names[i]));
+		assert_true(is_there(bed->dir, names[i]));
 }
 
 static void a_link_is_not_followed(void **state)
 {
-	struct bed *b = *state;
-	char link[160];
+	struct bed *bed = *state;
+	const struct runtime rt = runtime_of(bed);
+	char folder[128];
 
-	add_file(b, "runc.AbC123");
-	snprintf(link, sizeof(link), "%s/other", b->root);
-	assert_int_equal(symlink(b->folder, link), 0);
-	assert_true(runtime_leftover_remove(&b->rt, "other") < 0);
-	assert_true(is_there(b, "runc.AbC123"));
+	write_text(bed->dir, "web/runc.AbC123", "");
+	snprintf(folder, sizeof(folder), "%s/web", bed->path);
+	assert_int_equal(symlinkat(folder, bed->dir, "other"), 0);
+	assert_true(runtime_leftover_remove(&rt, "other") < 0);
+	assert_true(is_there(bed->dir, "web/runc.AbC123"));
 }
 
 static void other_runtimes_and_names_are_left_alone(void **state)
 {
-	struct bed *b = *state;
+	struct bed *bed = *state;
+	struct runtime rt = runtime_of(bed);
 
-	add_file(b, "runc.AbC123");
-	assert_int_equal(runtime_leftover_remove(&b->rt, "../web"), 0);
-	b->rt.kind = RUNTIME_CRUN;
-	assert_int_equal(runtime_leftover_remove(&b->rt, "web"), 0);
-	assert_true(is_there(b, "runc.AbC123"));
-	b->rt.kind = RUNTIME_RUNC;
-	b->rt.root = (char *)"/no/such/root";
-	assert_int_equal(runtime_leftover_remove(&b->rt, "web"), 0);
+	write_text(bed->dir, "web/runc.AbC123", "");
+	assert_int_equal(runtime_leftover_remove(&rt, "../web"), 0);
+	rt.kind = RUNTIME_CRUN;
+	assert_int_equal(runtime_leftover_remove(&rt, "web"), 0);
+	assert_true(is_there(bed->dir, "web/runc.AbC123"));
+	rt.kind = RUNTIME_RUNC;
+	rt.root = (char *)"/no/such/root";
+	assert_int_equal(runtime_leftover_remove(&rt, "web"), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
