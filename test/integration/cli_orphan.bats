@@ -89,17 +89,84 @@ is_orphaned() {
 	assert_status 0
 }
 
-@test "a wait whose shim dies goes on without it" {
-	cleat run -d --bundle "$BUNDLE" "$ID"
-	background waiter "$CLEAT" --root "$ROOT" wait "$ID"
-	waits() { [[ $(cleat state "$ID" | jq .shim_pid) -gt 0 ]]; }
-	wait_for 5 waits
-	kill_shim
+# A wait under way, whose shim is dead by now: it goes on until the container has ended.
+assert_waits_on() {
+	wait_for 5 is_orphaned
 	assert kill -0 "${PID[waiter]}"
 	cleat kill --all "$ID" KILL
 	finish waiter
+	assert_equal "$stderr" ""
 	assert_status 125
 	assert_equal "$output" unknown
+	cleat delete --force "$ID"
+}
+
+# Wherever it is by then: it may be connecting still, or ask already.
+@test "a wait whose shim dies goes on without it" {
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	background waiter "$CLEAT" --root "$ROOT" wait "$ID"
+	kill_shim
+	assert_waits_on
+}
+
+@test "a wait that asks a shim which hangs, and then dies, goes on without it" {
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	shim=$(cleat state "$ID" | jq .shim_pid)
+	socket=$(cleat state "$ID" | jq -r .socket)
+	kill -STOP "$shim"
+	# bound through a descriptor of its folder, so that only the name is sure
+	connections() { grep -c "/${socket##*/}\$" /proc/net/unix; }
+	before=$(connections)
+	background waiter "$CLEAT" --root "$ROOT" wait "$ID"
+	has_connected() { [[ $(connections) -gt $before ]]; }
+	wait_for 5 has_connected
+	kill -KILL "$shim"
+	assert_waits_on
+}
+
+awaits_a_process() {
+	[[ $(find "/proc/${PID[waiter]}/fd" -lname '*pidfd*') ]]
+}
+
+# While the kernel takes a process apart its connections are gone before its lock is free. That is
+# a moment, which a stand-in makes as long as it has to be.
+wait_on_dying_shim() { # WAY
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	kill_shim
+	background shim "$BATS_TEST_DIRNAME/stand_in.py" "$ROOT/c/default/$ID" "$1"
+	wait_for 5 grep -q ready "$T/shim.out"
+	background waiter "$CLEAT" --root "$ROOT" wait "$ID"
+	wait_for 5 awaits_a_process
+	stop_process "${PID[shim]}"
+	unset "PID[shim]"
+	assert_waits_on
+}
+
+@test "a wait whose shim is dying, and has broken off, goes on without it" {
+	wait_on_dying_shim hang-up
+	assert grep -q asked "$T/shim.out"
+}
+
+@test "a wait whose shim is dying, and takes no connection, goes on without it" {
+	wait_on_dying_shim refuse
+}
+
+@test "a wait that comes when the shim has been told to end tells the exit" {
+	edit_config "$BUNDLE" '.process.args = ["/bin/sh", "-c",
+		"trap \"until test -e /go; do sleep 0.02; done; exit 7\" TERM; echo ready
+		while :; do sleep 0.02; done"]'
+	cleat run -d --bundle "$BUNDLE" --log "file://$T/log" "$ID"
+	wait_for 5 grep -q ready "$T/log"
+	kill -TERM "$(cleat state "$ID" | jq .shim_pid)"
+	is_ending() { cleat shim ping "$ID" 2>&1 | grep -q "the shim is ending"; }
+	wait_for 5 is_ending
+	background waiter "$CLEAT" --root "$ROOT" wait "$ID"
+	wait_for 5 awaits_a_process
+	touch "$BUNDLE/rootfs/go"
+	finish waiter
+	assert_equal "$stderr" ""
+	assert_status 7
+	assert_equal "$output" 7
 	cleat delete --force "$ID"
 }
 
