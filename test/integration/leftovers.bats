@@ -125,9 +125,10 @@ settled_kb() {
 	private_kb
 }
 
-# The shim's own socket listens; a client's connection has the same path.
+# The shim's own socket listens; a client's connection has the same path. It was bound through a
+# descriptor of its folder, so that the path ends with its name, and is not the one that state tells.
 nobody_is_connected() {
-	[[ $(grep -c " $SOCKET\$" /proc/net/unix) -le 1 ]]
+	[[ $(grep -c "/${SOCKET##*/}\$" /proc/net/unix) -eq 1 ]]
 }
 
 # What is open but for clients' connections, which may be a moment in going.
