@@ -68,12 +68,9 @@ assert_near() { # GOT WANTED WITHIN
 	}
 }
 
-# What was told of the container since its beginning: "create start oom exit" and so on.
-topics() { # ID [MILLISECONDS]
-	local ms=$((${2:-1000} * ${TEST_SLOWER:-1}))
-
-	timeout -s INT "$((ms / 1000)).$(printf %03d $((ms % 1000)))" "$CLEAT" --root "$ROOT" events --since 0 "$1" |
-		jq -r '.topic | ltrimstr("/tasks/")' | tr '\n' ' '
+# Deletes it. What was told of it from its beginning on: "create start oom exit delete" and so on.
+deleted_topics() { # ID
+	delete_told "$1" | jq -r '.topic | ltrimstr("/tasks/")' | tr '\n' ' '
 }
 
 # The exits as the ledger has them: [exec, status, oom].
@@ -83,10 +80,6 @@ ledger() { # ID
 
 limit_memory() { # DIR MIB; none of it in swap
 	edit_config "$1" ".linux.resources.memory = {limit: ($2 * 1048576), swap: ($2 * 1048576)}"
-}
-
-has_told() { # ID TOPIC
-	[[ " $(topics "$1" 300)" == *" $2 "* ]]
 }
 
 @test "stats agree with the files of the cgroup" {
@@ -181,8 +174,8 @@ has_told() { # ID TOPIC
 			[[ $got == 137 ]] || wrong+=" $i:status-$got"
 		fi
 		[[ $(ledger "$ID") == '["",137,true]' ]] || wrong+=" $i:$(ledger "$ID")"
-		[[ $(topics "$ID" 400) == "create start oom exit " ]] || wrong+=" $i:$(topics "$ID")"
-		cleat delete "$ID"
+		got=$(deleted_topics "$ID")
+		[[ $got == "create start oom exit delete " ]] || wrong+=" $i:$got"
 	done
 	assert_equal "$wrong" ""
 }
@@ -194,23 +187,23 @@ has_told() { # ID TOPIC
 	run cleat exec "$ID" tool mem 200
 	assert_status 137
 	assert_equal "$(ledger "$ID" | head -n 1 | jq -c '.[1:]')" '[137,true]'
-	assert_match "$(topics "$ID")" '^create start exec-added exec-started oom (oom )*exit '
-	cleat delete --force "$ID"
+	assert_match "$(deleted_topics "$ID")" '^create start exec-added exec-started oom (oom )*exit '
 }
 
 @test "a process that nobody started through the shim: OOM is told while the container runs on" {
 	make_bundle "$BUNDLE" '.process.args = ["/bin/sh", "-c", "tool mem 200; exec tool pause"]'
 	limit_memory "$BUNDLE" 24
 	cleat run -d --bundle "$BUNDLE" "$ID"
-	wait_for 10 has_told "$ID" oom
+	background events "$CLEAT" --root "$ROOT" events --since 0 "$ID"
+	wait_for 10 grep -q /tasks/oom "$T/events.out"
 	assert_equal "$(cleat state "$ID" | jq -r .status)" running
 	assert_equal "$(figure "$ID" .memory_oom_control.oom_kill .memory_events.oom_kill)" 1
 	# what ends now ends for another reason
 	cleat kill "$ID" KILL
 	cleat wait "$ID" || true
 	assert_equal "$(ledger "$ID")" '["",137,false]'
-	assert_equal "$(topics "$ID")" 'create start oom exit '
-	cleat delete "$ID"
+	assert_equal "$(deleted_topics "$ID")" 'create start oom exit delete '
+	finish events
 }
 
 @test "killed without having run out of memory: no OOM" {
@@ -219,8 +212,7 @@ has_told() { # ID TOPIC
 	run cleat run --bundle "$BUNDLE" "$ID"
 	assert_status 137
 	assert_equal "$(ledger "$ID")" '["",137,false]'
-	assert_equal "$(topics "$ID")" 'create start exit '
-	cleat delete "$ID"
+	assert_equal "$(deleted_topics "$ID")" 'create start exit delete '
 }
 
 @test "update changes the limits in the cgroup, and nothing else" {

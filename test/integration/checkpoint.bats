@@ -146,13 +146,11 @@ in_the_foreground() { # RUNTIME
 	wait_for 10 counts_past 5
 	with checkpoint --image-path image "$ID"
 	with wait "$ID" || true
-	assert_equal "$(timeout -s INT 1 "$CLEAT" --root "$ROOT" events --since 0 "$ID" |
-		jq -r 'select(.topic == "/tasks/checkpointed").checkpoint')" "$PWD/image"
-	with delete "$ID"
+	assert_equal "$(delete_told "$ID" | jq -r 'select(.topic == "/tasks/checkpointed").checkpoint')" \
+		"$PWD/image"
 	with restore -d --bundle "$BUNDLE" --image-path image "$ID"
-	assert_equal "$(timeout -s INT 1 "$CLEAT" --root "$ROOT" events --since 0 "$ID" |
-		jq -r 'select(.topic == "/tasks/create").checkpoint')" "$PWD/image"
-	with delete --force "$ID"
+	assert_equal "$(delete_told "$ID" | jq -r 'select(.topic == "/tasks/create").checkpoint')" \
+		"$PWD/image"
 }
 
 @test "what runsc has not is refused by name, and the container goes on" {

@@ -30,6 +30,8 @@
 #                             killed in teardown if it still runs. Give it a program, so that the
 #                             pid is that program's: background web "$CLEAT" --root "$ROOT" run ...
 #   finish NAME               waits for it: status in $status, output in $output and $stderr
+#   delete_told ID            deletes it by force, and prints all its events, from its first to its shim's
+#                             end, as `cleat events` does
 #   make_bundle DIR [JQ]      a bundle: busybox (and links for its commands) and the multi-tool as
 #                             /bin/tool; config.json as `runc spec` has it, no terminal, with
 #                             args ["/bin/tool", "pause"], and then edited by the jq program
@@ -165,6 +167,7 @@ background() {
 	local name=$1
 
 	shift
+	: >"$T/$name.out" 2>"$T/$name.err" # at once: nobody takes an earlier one's output for this one's
 	"$@" >"$T/$name.out" 2>"$T/$name.err" 3>&- </dev/null &
 	PID[$name]=$!
 }
@@ -176,6 +179,15 @@ finish() {
 	unset "PID[$1]"
 	output=$(cat "$T/$1.out")
 	stderr=$(cat "$T/$1.err")
+}
+
+# A shim that ends ends the events, so that nothing is missed and no time has to pass.
+delete_told() { # ID
+	background told "$CLEAT" --root "$ROOT" events --since 0 "$1"
+	wait_for 10 test -s "$T/told.out"
+	cleat delete --force "$1"
+	wait "${PID[told]}"
+	cat "$T/told.out"
 }
 
 # --- bundles ---
