@@ -569,6 +569,21 @@ int race_setup_runc(void **state)
 	return setup(state, bed_setup_runc);
 }
 
+void race_dead_early(struct race *race, struct flight *start, uint32_t status)
+{
+	const struct race_event *end;
+	unsigned answered;
+
+	race_ok_order(start, &answered);
+	end = race_await_event(race, "exit", "");
+	assert_int_equal(end->exit_status, status);
+	assert_true(answered < end->order);
+	assert_int_equal(race_count_events(race, "start", ""), 1);
+	assert_int_equal(bed_status(race->bed, ""), CONTAINERD__V1__TYPES__STATUS__STOPPED);
+	assert_int_equal(race_ok(race_call(race, "Wait", "")), status);
+	assert_int_equal(race_ok(race_call(race, "Delete", "")), status);
+}
+
 /* Ends the container, if there is one, and takes every event that there was. */
 static void finish(struct race *race)
 {

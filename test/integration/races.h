@@ -97,6 +97,11 @@ void race_leave(struct flight *flight);
 /* Waits for the event of a process ("" the init). */
 const struct race_event *race_await_event(
 	struct race *race, const char *topic, const char *exec_id);
+/*
+ * The call that starts a container whose init is dead before that is answered: first it is, then the
+ * exit is told, and from then on Wait and Delete tell it too.
+ */
+void race_dead_early(struct race *race, struct flight *start, uint32_t status);
 /* How many of them there were until now. */
 size_t race_count_events(struct race *race, const char *topic, const char *exec_id);
 

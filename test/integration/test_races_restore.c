@@ -21,7 +21,6 @@
 
 #define CREATED CONTAINERD__V1__TYPES__STATUS__CREATED
 #define RUNNING CONTAINERD__V1__TYPES__STATUS__RUNNING
-#define STOPPED CONTAINERD__V1__TYPES__STATUS__STOPPED
 
 /* An image as the scripted runtime writes them. */
 static int setup(void **state)
@@ -111,26 +110,19 @@ static void test_shim_told_to_end_before(void **state)
 	race_await_end(race, "unknown");
 }
 
-/* The reply, then the exit, however early that was. */
+/* What restores it: Create, or Start. */
+static struct flight *begin(struct race *race)
+{
+	if (race->bed->run)
+		return race_create(race, false);
+	create(race);
+	return race_call(race, "Start", "");
+}
+
 static void dead_before_it_returns(struct race *race, const char *script, uint32_t status)
 {
-	const struct race_event *end;
-	unsigned answered;
-
 	race_script(race, script);
-	if (race->bed->run) {
-		race_ok_order(race_create(race, false), &answered);
-	} else {
-		create(race);
-		race_ok_order(race_call(race, "Start", ""), &answered);
-	}
-	end = race_await_event(race, "exit", "");
-	assert_int_equal(end->exit_status, status);
-	assert_true(answered < end->order);
-	assert_int_equal(race_count_events(race, "start", ""), 1);
-	assert_int_equal(bed_status(race->bed, ""), STOPPED);
-	assert_int_equal(race_ok(race_call(race, "Wait", "")), status);
-	assert_int_equal(race_ok(race_call(race, "Delete", "")), status);
+	race_dead_early(race, begin(race), status);
 }
 
 static void test_dead_before_it_returns(void **state)
@@ -166,14 +158,6 @@ static void undone(struct race *race)
 		"container ID could not be restored before; delete it");
 	race_script(race, "* fail asked in vain\n");
 	assert_int_equal(race_ok(race_call(race, "Delete", "")), 255);
-}
-
-static struct flight *begin(struct race *race)
-{
-	if (race->bed->run)
-		return race_create(race, false);
-	create(race);
-	return race_call(race, "Start", "");
 }
 
 static void test_hangs(void **state)

@@ -16,7 +16,6 @@
 #define HANG_MS 1000
 
 #define RUNNING CONTAINERD__V1__TYPES__STATUS__RUNNING
-#define STOPPED CONTAINERD__V1__TYPES__STATUS__STOPPED
 
 static int setup_fake(void **state)
 {
@@ -63,21 +62,10 @@ static void test_runs(void **state)
 	assert_int_equal(race_ok(race_call(race, "Delete", "")), 137);
 }
 
-/* The reply, then the exit, however early that was. */
 static void dead_before_it_returns(struct race *race, const char *script, uint32_t status)
 {
-	const struct race_event *end;
-	unsigned answered;
-
 	race_script(race, script);
-	race_ok_order(race_create(race, false), &answered);
-	end = race_await_event(race, "exit", "");
-	assert_int_equal(end->exit_status, status);
-	assert_true(answered < end->order);
-	assert_int_equal(race_count_events(race, "start", ""), 1);
-	assert_int_equal(bed_status(race->bed, ""), STOPPED);
-	assert_int_equal(race_ok(race_call(race, "Wait", "")), status);
-	assert_int_equal(race_ok(race_call(race, "Delete", "")), status);
+	race_dead_early(race, race_create(race, false), status);
 }
 
 static void test_dead_before_it_returns(void **state)
