@@ -33,7 +33,10 @@ def kill_soon(runtime, shim, process, delay):
             runtimes = [int(pid) for pid in f.read().split() if comm(pid) == runtime]
         if not runtimes:
             continue
-        fd = os.pidfd_open(runtimes[0])
+        try:
+            fd = os.pidfd_open(runtimes[0])
+        except ProcessLookupError:
+            continue  # it has ended since
         until = time.monotonic() + delay
         while time.monotonic() < until:
             pass
