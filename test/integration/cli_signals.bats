@@ -131,10 +131,12 @@ make_slow_runtime() {
 	make_bundle "$BUNDLE" '.process.args = ["/bin/sh", "-c", "tool trap 10 3"]'
 	background run "$CLEAT" --root "$ROOT" run --rm --bundle "$BUNDLE" "$ID"
 	wait_for 10 says_ready run
+	# it may say so before its runtime has ended, and is a container only then
+	wait_for 10 is_status "$ID" running
 	init=$(cleat state "$ID" | jq .pid)
 	kill -TSTP "${PID[run]}"
 	wait_for 5 is_in_state "${PID[run]}" T
-	assert is_in_state "$init" S
+	wait_for 5 is_in_state "$init" S
 	kill -CONT "${PID[run]}"
 	kill -USR1 "${PID[run]}"
 	finish run
@@ -147,7 +149,7 @@ make_slow_runtime() {
 	wait_for 10 says_ready run
 	stop_process "${PID[run]}"
 	unset "PID[run]"
-	assert is_status "$ID" running
+	wait_for 10 is_status "$ID" running # its runtime may not have ended yet
 	run cleat exec "$ID" tool exit 4
 	assert_status 4
 	cleat kill "$ID" TERM
