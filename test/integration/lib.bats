@@ -26,7 +26,9 @@ teardown() {
 }
 
 @test "a left process is found by its command line" {
-	tail -f "$T/work/../dog/log" 3>&- &
+	: >"$T/work/log"
+	(cd / && exec env -i tail -f "$T/work/log") 3>&- &
+	wait_for 5 grep -q tail "/proc/$!/comm"
 	assert_match "$(leftovers)" "process $! \(by its cmdline\): tail -f"
 	stop_process $!
 }
