@@ -22,6 +22,7 @@
 #include "common/limits.h"
 #include "common/log.h"
 #include "common/spawn.h"
+#include "shim/loop_slots.h"
 #include "shim/reaper.h"
 #include "shim/shim.h"
 
@@ -306,6 +307,7 @@ int runtime_call_begin(struct shim *shim, const struct runtime *rt,
 
 	if (r < 0)
 		return error_errno(err, r, "%s", runtime_verb_name(request->verb));
+	loop_slots_ahead(shim->base, &shim->n_slots);
 	with_log.log = call->log_path;
 	r = runtime_argv(rt, &with_log, &argv, err);
 	if (r != 0) {

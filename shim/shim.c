@@ -30,6 +30,7 @@
 #include "common/limits.h"
 #include "common/log.h"
 #include "shim/container_life.h"
+#include "shim/loop_slots.h"
 #include "shim/service_monitor.h"
 #include "shim/service_shim.h"
 #include "shim/service_task.h"
@@ -156,11 +157,17 @@ static void look_at_idleness(struct shim *shim)
 static void connections_changed(void *userdata)
 {
 	struct shim *shim = userdata;
+	const size_t n = ttrpc_server_n_connections(shim->server);
 
+	loop_slots_ahead(shim->base, &shim->n_slots);
 	look_at_idleness(shim);
-	/* it may be long until somebody comes again: nothing is held for that (some 10 us) */
-	if (ttrpc_server_n_connections(shim->server) == 0)
+	/*
+	 * When somebody has left it may be long until the next one comes: nothing is held for that
+	 * (some 10 us). The one who may have stayed is who supervises.
+	 */
+	if (n < shim->n_connections && n <= 1)
 		malloc_trim(0);
+	shim->n_connections = n;
 }
 
 /* --- rule (c) --- */
@@ -294,6 +301,7 @@ static int open_loop(struct shim *shim)
 	event_config_free(config);
 	if (!shim->base)
 		return -ENOMEM;
+	loop_slots_ahead(shim->base, &shim->n_slots);
 	shim->idle_timer = evtimer_new(shim->base, idle_dispatch, shim);
 	shim->stop_timer = evtimer_new(shim->base, stop_dispatch, shim);
 	shim->end_timer = evtimer_new(shim->base, end_dispatch, shim);

@@ -35,10 +35,12 @@ struct shim {
 	struct rlimit nofile;	     /* the descriptor limit that we were started with */
 	struct container *container; /* NULL: none */
 	size_t n_runtime_calls;	     /* under way */
+	int n_slots;		     /* of loop_slots.h */
 	bool ending;		     /* new calls are refused */
 	/* the rest is shim.c's own */
 	int signal_fd, log_fd;
 	struct event *signal_event, *idle_timer, *stop_timer, *end_timer; /* libevent's */
+	size_t n_connections; /* when they last changed */
 	bool had_container;
 	bool stopping, stop_is_sent; /* rule (c) */
 	bool end_timer_armed, end_is_due, is_flushed;

@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/argv.h"
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/fd.h"
@@ -80,6 +81,31 @@ static int check_ttrpc_address(const struct verb_options *o, struct error *err)
 	return *address ? publisher_check_address(address, err) : 0;
 }
 
+/*
+ * glibc keeps up to seven freed pieces of each size below 1 KiB for their next use (malloc's tcache):
+ * what is quick for threads holds pages of a shim that idles, 60 kB and more after a busy hour.
+ * It can be told so by the environment alone. Somebody else's own settings are left as they are.
+ */
+#define MALLOC_VARIABLE "GLIBC_TUNABLES"
+#define MALLOC_SETTING	"glibc.malloc.tcache_count=0"
+
+static int make_env(struct argv *ret)
+{
+	for (char **variable = environ; *variable; variable++)
+		if (argv_add(ret, *variable) < 0)
+			return -ENOMEM;
+	return getenv(MALLOC_VARIABLE) ? 0 : argv_add(ret, MALLOC_VARIABLE "=" MALLOC_SETTING);
+}
+
+/* It was for us alone: what we run has the environment that `start` was given. */
+static void drop_malloc_setting(void)
+{
+	const char *value = getenv(MALLOC_VARIABLE);
+
+	if (value && strcmp(value, MALLOC_SETTING) == 0)
+		unsetenv(MALLOC_VARIABLE);
+}
+
 static int spawn_shim(const struct verb_options *o, const char *root, const char *socket,
 	const struct spawn_fd *fds, size_t n_fds, struct error *err)
 {
@@ -87,7 +113,8 @@ static int spawn_shim(const struct verb_options *o, const char *root, const char
 		(char *)o->id, (char *)"-root", (char *)root, (char *)"-socket", (char *)socket,
 		(char *)"-ttrpc-address", (char *)get_ttrpc_address(o),
 		(char *)(o->debug ? "-debug=true" : "-debug=false"), (char *)"serve", NULL };
-	const struct spawn_options options = {
+	_cleanup_argv_ struct argv env = ARGV_INIT;
+	struct spawn_options options = {
 		.path = "/proc/self/exe",
 		.argv = argv,
 		.cwd = "/",
@@ -96,8 +123,12 @@ static int spawn_shim(const struct verb_options *o, const char *root, const char
 		.new_session = true,
 	};
 	_cleanup_(pidref_close) struct pidref shim = PIDREF_INIT;
-	int r = spawn(&options, &shim);
+	int r = make_env(&env);
 
+	if (r < 0)
+		return error_errno(err, r, "the shim's environment");
+	options.env = env.v;
+	r = spawn(&options, &shim);
 	return r < 0 ? error_errno(err, r, "the shim cannot be executed") : 0;
 }
 
@@ -225,6 +256,8 @@ int verb_serve(const struct verb_options *o)
 	/* freed memory goes back: a shim idles for months */
 	mallopt(M_TRIM_THRESHOLD, 64 << 10);
 	mallopt(M_TOP_PAD, 16 << 10);
+	mallopt(M_MXFAST, 0);
+	drop_malloc_setting();
 	if (shim_new(&options, &shim, &err) != 0) {
 		say_ready(error_message(&err));
 		return 1;

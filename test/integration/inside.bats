@@ -184,3 +184,21 @@ uri() {
 	refute_match "$(find "/proc/$shim/fd" -printf '%l\n' | tr '\n' ' ')" "passwd|$T/work|/dev/zero"
 	cleat delete --force "$ID"
 }
+
+# --- what the runtime is given ---
+
+@test "the runtime has the environment that cleat was given, and nothing of the shim's own" {
+	local runtime=${RUNTIME:-runc}
+
+	make_bundle "$BUNDLE" '.process.args = ["/bin/tool", "exit", "0"]'
+	# shellcheck disable=SC2016 # that is for the script
+	printf '#!/bin/sh\nenv >"%s"\nexec %s "$@"\n' "$T/env" "$(command -v "$runtime")" >"$T/$runtime"
+	chmod +x "$T/$runtime"
+	unset GLIBC_TUNABLES
+	run -0 env GIVEN=yes "$CLEAT" --root "$ROOT" --runtime "$T/$runtime" run --rm --bundle "$BUNDLE" "$ID"
+	grep -qx GIVEN=yes "$T/env"
+	run ! grep GLIBC_TUNABLES "$T/env"
+	run -0 env GLIBC_TUNABLES=glibc.malloc.perturb=7 "$CLEAT" --root "$ROOT" \
+		--runtime "$T/$runtime" run --rm --bundle "$BUNDLE" "$ID"
+	grep -qx GLIBC_TUNABLES=glibc.malloc.perturb=7 "$T/env"
+}
