@@ -37,10 +37,11 @@ struct race {
 	struct race_event events[RACE_EVENTS];
 	size_t n_events;
 	bool line_ended;
-	int line_code;	/* how: 0 is the proper end */
-	unsigned order; /* of what comes on the line */
-	size_t n_fds;	/* that the shim had before the first call */
-	bool unchecked; /* the container lives on after the test */
+	int line_code;	       /* how: 0 is the proper end */
+	unsigned order;	       /* of what comes on the line */
+	size_t n_fds;	       /* that the shim had before the first call */
+	bool unchecked;	       /* the container lives on after the test */
+	const char *late_exec; /* whose exit may be told after the init's; NULL: none's */
 };
 
 /* A call under way. */
@@ -75,6 +76,9 @@ struct flight *race_create(struct race *race, bool terminal);
 struct flight *race_create_apart(struct race *race, int64_t timeout_ms);
 /* Connect, Start, Delete, State, Wait, Pids, Pause, Resume, Shutdown: what names no more than an exec. */
 struct flight *race_call(struct race *race, const char *method, const char *exec_id);
+/* The same on a connection of its own, with the caller's deadline (0: a late one). */
+struct flight *race_call_apart(
+	struct race *race, const char *method, const char *exec_id, int64_t timeout_ms);
 struct flight *race_kill(struct race *race, const char *exec_id, uint32_t signal);
 struct flight *race_update(struct race *race, const char *document);
 
