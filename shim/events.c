@@ -187,6 +187,7 @@ int events_add(struct events *events, const struct event_args *args)
 	e->seq = seq;
 	e->time = clock_now();
 	e->kind = (uint8_t)args->kind;
+	e->late = args->late;
 	e->pid = args->pid;
 	e->exit_status = args->exit_status;
 	e->exited_at = args->exited_at;

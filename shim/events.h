@@ -43,6 +43,7 @@ struct task_event {
 	uint32_t n_payload;
 	uint32_t n_readers; /* cursors that read it next */
 	uint8_t kind;	    /* enum event_kind */
+	bool late;	    /* as in struct event_args */
 	uint8_t payload[];  /* the message of event_type_name(kind) */
 };
 
@@ -54,6 +55,7 @@ struct event_args {
 	pid_t pid;
 	uint32_t exit_status;
 	moment exited_at;
+	bool late; /* EXIT: of an exec, after its init's */
 	const char *bundle, *stdin_uri, *stdout_uri, *stderr_uri; /* CREATE */
 	bool terminal;
 	struct Containerd__Types__Mount *const *rootfs; /* CREATE */

@@ -9,7 +9,7 @@
  *                             told when every exec's exit has been told and the cgroup is empty,
  *                             10 s later at most
  *   start ends                reply first, then the exit that came meanwhile
- *   exec missing after 10 s   the init's exit is told without it; the exec's follows late
+ *   exec missing after 10 s   the init's exit is told without it; the exec's follows, marked late
  *
  * Never waits for streams. Subtle: nothing here allocates; room was reserved before the start.
  */
@@ -95,6 +95,7 @@ static void announce(struct process *p)
 		.pid = p->pid,
 		.exit_status = p->exit.status,
 		.exited_at = p->exit.at,
+		.late = !p->is_init && c->init->announced,
 	};
 
 	p->announced = true;

@@ -244,6 +244,7 @@ static int send_event(struct shim *shim, struct ttrpc_call *call, const struct t
 	message.topic = text(event_topic(e->kind));
 	message.event = &any;
 	message.missed = missed;
+	message.late = e->late;
 	return event_stream_put(call, &message.base, err);
 }
 

@@ -72,6 +72,8 @@ static json_t *make_line(const char *id, const Cleat__Shim__V1__Event *e)
 	json_object_set_new(line, "timestamp", print_moment(pbtime_get(e->time)));
 	if (e->missed > 0)
 		json_object_set_new(line, "missed", json_integer((json_int_t)e->missed));
+	if (e->late)
+		json_object_set_new(line, "late", json_true());
 	if (payload) {
 		rename_id(payload, id);
 		json_object_update(line, payload);

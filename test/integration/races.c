@@ -148,6 +148,7 @@ static void on_event(
 	assert_int_equal(strncmp(e->topic, "/tasks/", 7), 0);
 	snprintf(ev->topic, sizeof(ev->topic), "%s", e->topic + 7);
 	ev->order = race->order++;
+	ev->late = e->late;
 	if (strcmp(ev->topic, "exit") == 0)
 		read_exit(e, race->bed->id, ev);
 	else if (strcmp(ev->topic, "delete") == 0)
@@ -220,6 +221,8 @@ static void check_exec(struct race *race, const char *exec_id)
 	if (mine && init && mine->order > init->order &&
 		(!race->late_exec || strcmp(exec_id, race->late_exec) != 0))
 		fail_msg("exec \"%s\" ended after the init", exec_id);
+	if (mine && mine->late != (init && mine->order > init->order))
+		fail_msg("exec \"%s\": late is %d", exec_id, mine->late);
 }
 
 /* The orders of contract, section 2, for everything that was told. */

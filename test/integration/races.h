@@ -25,6 +25,7 @@ struct race_event {
 	char topic[32];		    /* without "/tasks/" */
 	char exec_id[LIMIT_ID + 1]; /* "" for the init */
 	uint32_t pid, exit_status;
+	bool late; /* marked so */
 	unsigned order;
 };
 
