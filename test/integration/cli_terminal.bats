@@ -44,6 +44,10 @@ assert_restored() {
 	assert_equal "$(cat "$T/after")" "$(cat "$T/before")"
 }
 
+is_raw() {
+	stty -a -F "$(tmux display-message -p '#{pane_tty}')" | grep -q -- '-icanon'
+}
+
 pid_of_cleat() {
 	pgrep -f "^$CLEAT_BIN/cleat (--runtime tested )?--root $ROOT (run|exec)"
 }
@@ -94,6 +98,40 @@ pid_of_cleat() {
 	keys "cleat run --bundle $BUNDLE $ID; echo status \$?" Enter
 	wait_for 10 shows 'status 127'
 	assert_restored
+}
+
+# The terminal is raw by then: the session ends in the middle.
+@test "restored when the shim dies" {
+	make_bundle "$BUNDLE" '.process.args = ["/bin/tool", "ignore-term"] | .process.terminal = true'
+	keys "cleat run --bundle $BUNDLE $ID; echo status \$?" Enter
+	wait_for 10 shows 'ready'
+	wait_for 5 is_raw
+	kill -KILL "$(cleat state "$ID" | jq .shim_pid)"
+	wait_for 10 shows '.*status 125'
+	assert_restored
+	cleat delete --force "$ID"
+	# and that of an exec
+	edit_config "$BUNDLE" '.process.terminal = false'
+	cleat run -d --bundle "$BUNDLE" "$ID" </dev/null
+	keys "cleat exec -t $ID sh -c 'echo begun; exec tool ignore-term'; echo again \$?" Enter
+	wait_for 10 shows 'begun'
+	wait_for 5 is_raw
+	kill -KILL "$(cleat state "$ID" | jq .shim_pid)"
+	wait_for 10 shows '.*again 125'
+	assert_restored
+	cleat delete --force "$ID"
+}
+
+@test "exec restores it on SIGTERM" {
+	make_bundle "$BUNDLE"
+	cleat run -d --bundle "$BUNDLE" "$ID" </dev/null
+	keys "cleat exec -t $ID tool ignore-term; echo status \$?" Enter
+	wait_for 10 shows 'ready'
+	wait_for 5 is_raw
+	kill -TERM "$(pid_of_cleat)"
+	wait_for 10 shows '.*status 143'
+	assert_restored
+	cleat delete --force "$ID"
 }
 
 @test "restored on SIGTERM, also when the process does not listen" {
