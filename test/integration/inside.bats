@@ -170,6 +170,48 @@ uri() {
 	look_inside
 }
 
+call() {
+	"$BATS_TEST_DIRNAME/task_call.py" "$SOCKET" "$@"
+}
+
+# What `tool fds` has said in a FIFO named NAME; its stdin had a writer all the time.
+looked() { # FORM NAME
+	finish "$2"
+	assert_only_stdio "$1" "$output"
+}
+
+# The runtime's create and start, where `cleat run` has it do both at once; and a FIFO for stdin.
+@test "the same by create and start, with a FIFO for each stream" {
+	edit_config "$BUNDLE" '.process.args = ["/bin/sh", "-c", "tool fds; exec tool pause"]'
+	mkfifo "$T/in" "$T/out" "$T/err" "$T/in2" "$T/out2" "$T/err2"
+	exec {in}<>"$T/in" {in2}<>"$T/in2"
+	background out sh -c "exec head -n 3 <'$T/out'"
+	SOCKET=$("$CLEAT_BIN/cleat-shim" -root "$ROOT" -namespace default -id "$ID" start 3>&- \
+		{in}>&- {in2}>&-)
+	SOCKET=${SOCKET#unix://}
+	call create "$ID" "$BUNDLE" "$T/in" "$T/out" "$T/err" >/dev/null
+	call start "$ID" "" >/dev/null
+	looked "init, three FIFOs" out
+	background out2 sh -c "exec cat <'$T/out2'"
+	call exec "$ID" e "$T/in2" "$T/out2" "$T/err2" /bin/tool fds
+	call start "$ID" e >/dev/null
+	looked "exec, three FIFOs" out2
+	exec {in}>&- {in2}>&-
+	call delete "$ID" e >/dev/null
+	cleat delete --force "$ID"
+
+	# of the other forms
+	edit_config "$BUNDLE" '.process.args = ["/bin/tool", "fds"]'
+	for form in file "file-direct"; do
+		rm -f "$T/file"
+		cleat create --log "$(uri $form)" --bundle "$BUNDLE" "$ID" </dev/null
+		cleat start "$ID"
+		cleat wait "$ID" >/dev/null
+		cleat delete "$ID"
+		assert_only_stdio "init by create, $form" "$(<"$T/file")"
+	done
+}
+
 @test "nor is anything that cleat itself was started with" {
 	exec 6<"$T" 7>"$T/work/extra" 9</etc/passwd 77</dev/zero
 	look_inside
