@@ -3,7 +3,8 @@
  * Requests of every service from outside: the first byte picks a call, the rest is its message.
  * The services are the real ones, over a real shim in this process that has no container and gets
  * none (no bundle can be named that has a config.json); the answer is read, too. Above the calls
- * the first byte picks a type of runtime options, whose decoder is called on the rest.
+ * the first byte picks a type of runtime options or of a checkpoint's options, whose decoder is called
+ * on the rest: a Checkpoint without a container does not come as far as them.
  *
  * Left out: Exit and Shutdown, which would end the shim; their messages have nothing to decode that
  * others have not.
@@ -24,6 +25,7 @@
 #include "common/file.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "shim/criu.h"
 #include "shim/runtime_wish.h"
 #include "shim/shim.h"
 
@@ -80,8 +82,12 @@ static const char *const option_types[] = { "containerd.runc.v1.Options",
 	"containerd.linux.runc.CreateOptions", "containerd.linux.runc.RuncOptions",
 	"cleat.shim.v1.RuntimeOptions", "some.other.Type" };
 
-#define N_CALLS	  (sizeof(calls) / sizeof(*calls))
-#define N_OPTIONS (sizeof(option_types) / sizeof(*option_types))
+static const char *const checkpoint_types[] = { "containerd.runc.v1.CheckpointOptions",
+	"containerd.linux.runc.CheckpointOptions", "cleat.shim.v1.CriuOptions", "some.other.Type" };
+
+#define N_CALLS	      (sizeof(calls) / sizeof(*calls))
+#define N_OPTIONS     (sizeof(option_types) / sizeof(*option_types))
+#define N_CHECKPOINTS (sizeof(checkpoint_types) / sizeof(*checkpoint_types))
 
 static char root[] = "/tmp/cleat-fuzz-XXXXXX";
 static struct shim *shim;
@@ -211,6 +217,23 @@ static void parse_options(size_t type, const uint8_t *data, size_t n)
 		die("a relative command");
 }
 
+static void parse_checkpoint(size_t type, const uint8_t *data, size_t n)
+{
+	Google__Protobuf__Any any = GOOGLE__PROTOBUF__ANY__INIT;
+	_cleanup_criu_ struct criu c = CRIU_INIT, copy = CRIU_INIT;
+	_cleanup_error_ struct error err = ERROR_INIT;
+	int r;
+
+	any.type_url = (char *)checkpoint_types[type];
+	any.value.data = (uint8_t *)data;
+	any.value.len = n;
+	r = criu_of_checkpoint(&any, &c, &err);
+	if (r != 0 && (r != (int)err.code || !err.message))
+		die("an error without code and sentence");
+	if (r == 0 && criu_copy(&copy, &c) != 0)
+		die("no copy");
+}
+
 static void parse_spec(const uint8_t *data, size_t n)
 {
 	_cleanup_error_ struct error err = ERROR_INIT;
@@ -232,6 +255,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		call_service(pick, data + 1, n - 1);
 	else if (pick < N_CALLS + N_OPTIONS)
 		parse_options(pick - N_CALLS, data + 1, n - 1);
+	else if (pick < N_CALLS + N_OPTIONS + N_CHECKPOINTS)
+		parse_checkpoint(pick - N_CALLS - N_OPTIONS, data + 1, n - 1);
 	else
 		parse_spec(data + 1, n - 1);
 	return 0;
