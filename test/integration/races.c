@@ -312,9 +312,12 @@ static struct ttrpc_client *connect_line(struct race *race)
 	return client;
 }
 
-static struct flight *create(
-	struct race *race, struct ttrpc_client *own, bool terminal, int64_t timeout_ms)
+/* source: what is bound to the rootfs; NULL: nothing. */
+static struct flight *create(struct race *race, struct ttrpc_client *own, bool terminal,
+	const char *source, int64_t timeout_ms)
 {
+	Containerd__Types__Mount mount = CONTAINERD__TYPES__MOUNT__INIT, *mounts[] = { &mount };
+	char *options[] = { (char *)"rbind" };
 	Containerd__Task__V2__CreateTaskRequest r = CONTAINERD__TASK__V2__CREATE_TASK_REQUEST__INIT;
 	Google__Protobuf__Any any;
 	uint8_t room[1024];
@@ -326,17 +329,30 @@ static struct flight *create(
 	r.options = bed_options(race->bed, room, &any);
 	if (race->bed->checkpoint)
 		r.checkpoint = race->bed->checkpoint;
+	if (source) {
+		mount.type = (char *)"bind";
+		mount.source = (char *)source;
+		mount.options = options;
+		mount.n_options = 1;
+		r.rootfs = mounts;
+		r.n_rootfs = 1;
+	}
 	return begin(race, own, "Create", &r.base, RESPONSE(create_task_response), timeout_ms);
 }
 
 struct flight *race_create(struct race *race, bool terminal)
 {
-	return create(race, NULL, terminal, CALL_MS);
+	return create(race, NULL, terminal, NULL, CALL_MS);
+}
+
+struct flight *race_create_on(struct race *race, const char *source)
+{
+	return create(race, NULL, false, source, CALL_MS);
 }
 
 struct flight *race_create_apart(struct race *race, int64_t timeout_ms)
 {
-	return create(race, connect_line(race), false, timeout_ms ? timeout_ms : CALL_MS);
+	return create(race, connect_line(race), false, NULL, timeout_ms ? timeout_ms : CALL_MS);
 }
 
 static struct flight *call(struct race *race, struct ttrpc_client *own, const char *method,

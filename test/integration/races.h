@@ -73,6 +73,8 @@ void race_await_file(struct race *race, const char *name);
 /* --- calls of Task: they begin here, and end in one of the functions below --- */
 
 struct flight *race_create(struct race *race, bool terminal);
+/* With a rootfs that source, a folder, is bound to. */
+struct flight *race_create_on(struct race *race, const char *source);
 /* On a connection of its own, with the caller's deadline (0: a late one). */
 struct flight *race_create_apart(struct race *race, int64_t timeout_ms);
 /* Connect, Start, Delete, State, Wait, Pids, Pause, Resume, Shutdown: what names no more than an exec. */

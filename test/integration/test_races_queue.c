@@ -314,6 +314,113 @@ static void test_state_is_asked_once(void **state)
 	assert_int_equal(bed_status(race->bed, ""), RUNNING);
 }
 
+/* --- exits that have to wait --- */
+
+/*
+ * An exec is dead, and known to be, while its terminal is still awaited, which never comes: whatever
+ * else ends meanwhile, it is not told of one that has never been started.
+ */
+static void test_dead_while_its_terminal_is_awaited(void **state)
+{
+	struct race *race = *state;
+	struct flight *start;
+
+	race->bed->deadline_ms = 1000;
+	create_running(race);
+	bed_exec(race->bed, "new", ALIVE, true);
+	bed_exec(race->bed, "other", "[\"/bin/tool\",\"exit\",\"4\"]", false);
+	race_script(race, "exec once:no-console\nexec once:init-exits 3\n"
+			  "exec once:after:touch @/returned\n");
+	start = race_call(race, "Start", "new");
+	race_await_file(race, "returned");
+	race_ok(race_call(race, "Start", "other"));
+	assert_int_equal(race_ok(race_call(race, "Wait", "other")), 4);
+	race_refused(start, CODE_INTERNAL, "runc exec handed over no terminal");
+	assert_int_equal(race_count_events(race, "exec-started", "new"), 0);
+	assert_int_equal(race_count_events(race, "exit", "new"), 0);
+	assert_int_equal(bed_status(race->bed, "new"), CREATED);
+	race_ok(race_call(race, "Delete", "new"));
+}
+
+static void check_record(struct bed *bed, const char *exec_id, size_t n, uint32_t status)
+{
+	Cleat__Shim__V1__ExitRecordsRequest r = CLEAT__SHIM__V1__EXIT_RECORDS_REQUEST__INIT;
+	Cleat__Shim__V1__ExitRecordsResponse *ok;
+
+	r.exec_id = (char *)exec_id;
+	ok = bed_ok(bed, MONITOR, "ExitRecords", &r,
+		&cleat__shim__v1__exit_records_response__descriptor);
+	assert_int_equal(ok->n_records, n);
+	if (n > 0)
+		assert_int_equal(ok->records[0]->status, status);
+	bed_free(ok);
+}
+
+/* What is reaped is on record, however long it is until it may be told. */
+static void test_on_record_before_it_is_told(void **state)
+{
+	struct race *race = *state;
+	struct flight *wait;
+
+	create_running(race);
+	bed_exec(race->bed, "e", ALIVE, false);
+	race_ok(race_call(race, "Start", "e"));
+	wait = race_call(race, "Wait", "");
+	race_ok(race_kill(race, "", SIGKILL));
+	while (bed_status(race->bed, "") != STOPPED)
+		;
+	check_record(race->bed, "", 1, 137);
+	check_record(race->bed, "e", 0, 0);
+	assert_true(race_pending(wait));
+	assert_int_equal(race_count_events(race, "exit", ""), 0);
+	race_ok(race_kill(race, "e", SIGTERM));
+	assert_int_equal(race_ok(wait), 137);
+	check_record(race->bed, "e", 1, 0);
+}
+
+/* --- mounts --- */
+
+static bool is_mounted(const struct race *race)
+{
+	_cleanup_close_ int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	_cleanup_buf_ struct buf text = BUF_INIT;
+
+	assert_int_equal(fd_read_all(fd, &text, 16u << 20), 0);
+	return memmem(buf_head(&text), text.len, race->bed->bundle, strlen(race->bed->bundle));
+}
+
+/* What Create has mounted goes with a create that hangs, or whose runtime is killed in the middle. */
+static void create_fails_on_mounts(
+	struct race *race, const char *script, int code, const char *sentence)
+{
+	struct flight *create;
+
+	race_script(race, script);
+	create = race_create_on(race, race->bed->runtime_root);
+	race_await_file(race, "began");
+	assert_true(is_mounted(race));
+	race_touch(race, "go");
+	race_refused(create, code, sentence);
+	assert_false(is_mounted(race));
+	race_await_no_children(race);
+	race_refused(race_call(race, "State", ""), CODE_NOT_FOUND, "container ID: not found");
+}
+
+static void test_create_hangs_on_mounts(void **state)
+{
+	struct race *race = *state;
+
+	race->bed->deadline_ms = 1000;
+	create_fails_on_mounts(race, "create touch @/began\ncreate hang\n", CODE_DEADLINE_EXCEEDED,
+		"runc create: no answer in 1 s");
+}
+
+static void test_create_crashes_on_mounts(void **state)
+{
+	create_fails_on_mounts(*state, "create touch @/began\ncreate wait @/go\ncreate crash\n",
+		CODE_UNKNOWN, "runc create: killed by signal 9 without a word");
+}
+
 /* --- the one exception --- */
 
 /*
@@ -363,6 +470,10 @@ int main(void)
 		FAKE(test_caller_leaves_delete),
 		FAKE(test_deadline_of_caller_passes_in_wait),
 		FAKE(test_state_is_asked_once),
+		FAKE(test_dead_while_its_terminal_is_awaited),
+		FAKE(test_on_record_before_it_is_told),
+		FAKE(test_create_hangs_on_mounts),
+		FAKE(test_create_crashes_on_mounts),
 		FAKE(test_exec_missing_after_its_time),
 	};
 
