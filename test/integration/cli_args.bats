@@ -32,12 +32,12 @@ assert_refused() { # REGEX ARGS...
 
 	run cleat --help
 	assert_status 0
-	for command in run create start exec kill pause resume ps state list wait events delete shim \
-		version help; do
+	for command in run create start restore exec kill pause resume ps update checkpoint state list \
+		stats wait events delete shim version help; do
 		assert_match "$output" "  $command +[A-Z]"
 	done
-	for command in run create start exec kill pause resume ps state list ls wait events delete rm \
-		shim version help "shim list" "shim ping" "shim exit"; do
+	for command in run create start restore exec kill pause resume ps update checkpoint state list ls \
+		stats wait events delete rm shim version help "shim list" "shim ping" "shim exit"; do
 		# shellcheck disable=SC2086 # two words
 		run --separate-stderr cleat $command --help
 		assert_status 0
