@@ -111,6 +111,39 @@ static void test_delete_waits_for_update(void **state)
 	assert_int_equal(race_ok(delete), 137);
 }
 
+/* --- a runtime that hangs, or dies --- */
+
+static void test_update_hangs(void **state)
+{
+	struct race *race = *state;
+	struct flight *update;
+
+	race->bed->deadline_ms = 1000;
+	create_running(race);
+	race_script(race, "update touch @/began\nupdate hang\n");
+	update = race_update(race, "{}");
+	race_await_file(race, "began");
+	race_assert_answers(race);
+	assert_true(race_pending(update));
+	race_refused(update, CODE_DEADLINE_EXCEEDED, "runc update: no answer in 1 s");
+	race_script(race, "");
+	race_ok(race_update(race, "{}"));
+	assert_int_equal(bed_status(race->bed, ""), CONTAINERD__V1__TYPES__STATUS__RUNNING);
+}
+
+static void test_update_crashes(void **state)
+{
+	struct race *race = *state;
+
+	create_running(race);
+	race_script(race, "update once:crash\nupdate once:after:crash\n");
+	for (int i = 0; i < 2; i++)
+		race_refused(race_update(race, "{}"), CODE_UNKNOWN,
+			"runc update: killed by signal 9 without a word");
+	race_ok(race_update(race, "{}"));
+	assert_int_equal(bed_status(race->bed, ""), CONTAINERD__V1__TYPES__STATUS__RUNNING);
+}
+
 /* --- what is told --- */
 
 static void test_pausing(void **state)
@@ -169,6 +202,8 @@ int main(void)
 		FAKE(test_pause_waits_for_update),
 		FAKE(test_exec_and_kill_beside_update),
 		FAKE(test_delete_waits_for_update),
+		FAKE(test_update_hangs),
+		FAKE(test_update_crashes),
 		FAKE(test_pausing),
 		FAKE(test_event_before_answer),
 		RUNC(test_event_before_answer),
