@@ -58,6 +58,24 @@ is_status() {
 	assert_status 8
 }
 
+@test "a cgroup that was there before a create that is killed stays, and one that was made goes" {
+	lacks runsc "is run without cgroups here"
+	make_bundle_with_hook createRuntime
+	edit_config "$BUNDLE" ".linux.cgroupsPath = \"/$TAG-group/$ID\""
+	kept=/sys/fs/cgroup/pids
+	[[ -d $kept ]] || kept=/sys/fs/cgroup
+	kept+=/$TAG-group
+	mkdir "$kept"
+	background maker "$CLEAT" --root "$ROOT" create --bundle "$BUNDLE" "$ID"
+	runtime=$(runtime_in_hook)
+	assert test -d "$kept/$ID"
+	kill -KILL "$runtime"
+	finish maker
+	assert_status 125
+	assert_equal "$(test_cgroups)" "$kept"
+	rmdir "$kept"
+}
+
 @test "the runtime killed in the middle of delete: gone is gone" {
 	make_bundle_with_hook poststop
 	edit_config "$BUNDLE" '.process.args = ["/bin/tool", "exit", "4"]'
