@@ -279,13 +279,10 @@ static void conn_read(struct ttrpc_conn *conn)
 	ttrpc_conn_break(conn);
 }
 
-static void conn_write(struct ttrpc_conn *conn)
+/* before: what was written when the round began, in which a queue may have been written already. */
+static void conn_write(struct ttrpc_conn *conn, uint64_t before)
 {
-	uint64_t before = conn->written;
-
-	if (list_is_empty(&conn->queue))
-		return;
-	if (conn_flush(conn) < 0)
+	if (!list_is_empty(&conn->queue) && conn_flush(conn) < 0)
 		ttrpc_conn_break(conn);
 	else if (conn->written != before)
 		conn->ops->on_written(conn);
@@ -293,12 +290,14 @@ static void conn_write(struct ttrpc_conn *conn)
 
 static void conn_dispatch(struct ttrpc_conn *conn, short what)
 {
+	uint64_t before = conn->written;
+
 	conn->dispatching = true;
 	if (!conn->broken && what & EV_READ)
 		conn_read(conn);
 	if (!conn->broken &&
 		(what & EV_WRITE || !event_pending(&conn->write_event, EV_WRITE, NULL)))
-		conn_write(conn);
+		conn_write(conn, before);
 	/* what is written may have been answered by more */
 	if (!conn->broken && conn_arm(conn) < 0)
 		ttrpc_conn_break(conn);

@@ -27,7 +27,7 @@ struct ttrpc_conn_ops {
 	/* A frame; data is NULL for one that was over the limit. Its descriptors: conn->reader. */
 	void (*on_frame)(
 		struct ttrpc_conn *conn, const struct ttrpc_header *header, const uint8_t *data);
-	/* Frames that had waited in the queue have been written. */
+	/* Something was written in this round: frames that had waited in the queue may be gone. */
 	void (*on_written)(struct ttrpc_conn *conn);
 	/* Once, and last: the peer is gone, broke the rules, or took too little. May free conn. */
 	void (*on_end)(struct ttrpc_conn *conn);

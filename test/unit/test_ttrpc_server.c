@@ -227,6 +227,25 @@ static void drained_is_told_to_one_that_asks_late(void **state)
 	assert_int_equal(f->echo.n_drained, 1);
 }
 
+/* The same where an answer behind it in the same round is what sends both. */
+static void a_message_that_leaves_with_a_large_answer_is_followed_by_the_next(void **state)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+	struct fixture *f = *state;
+	struct raw_frame frame;
+
+	put(&b, 1, "Count", "3", "10");
+	put(&b, 3, "Big", "", "100000");
+	assert_true(raw_send_buf(f->base, f->client, &b));
+	assert_data(f, f->client, 1, "0");
+	assert_int_equal(raw_recv(f->base, f->client, &frame), RAW_FRAME);
+	assert_int_equal(frame.header.stream, 3);
+	raw_frame_free(&frame);
+	assert_data(f, f->client, 1, "1");
+	assert_data(f, f->client, 1, "2");
+	assert_finished(f, f->client, 1);
+}
+
 /* Without that care, the queue's bound ends the connection. */
 static void a_reader_that_never_reads_is_dropped(void **state)
 {
@@ -449,6 +468,7 @@ int main(void)
 		TEST(a_stream_may_fail_in_the_middle),
 		TEST(a_slow_reader_costs_one_message_at_a_time),
 		TEST(drained_is_told_to_one_that_asks_late),
+		TEST(a_message_that_leaves_with_a_large_answer_is_followed_by_the_next),
 		TEST(a_reader_that_never_reads_is_dropped),
 		TEST(a_client_that_leaves_cancels_its_calls),
 		TEST(a_client_that_half_closes_has_left),
