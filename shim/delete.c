@@ -161,10 +161,7 @@ static void drained(struct operation *op)
 {
 	struct process *p = op->process;
 
-	if (op->timer) {
-		event_free(op->timer);
-		op->timer = NULL;
-	}
+	operation_clear_timer(op);
 	if (p->is_init && p->pid == 0) {
 		unmount(op); /* what the runtime may have under this id is somebody else's */
 		return;

@@ -103,8 +103,7 @@ static void launch_failed(struct operation *op)
 	struct process *p = op->process;
 	launch_done done = op->launch->done;
 
-	if (op->timer) /* of the console's, which is given up */
-		event_del(op->timer);
+	operation_clear_timer(op); /* of the console's, which is given up */
 	/* it may have been adopted: then its terminal never came */
 	reaper_unwatch(&p->child);
 	pidref_signal(&p->pidref, SIGKILL);
@@ -124,8 +123,7 @@ static void launch_succeeded(struct operation *op)
 {
 	launch_done done = op->launch->done;
 
-	if (op->timer)
-		event_del(op->timer);
+	operation_clear_timer(op);
 	launch_free(op);
 	leftovers_end(op->container, oldest_launch(op->container));
 	done(op, true);

@@ -108,8 +108,7 @@ static void operation_free(struct operation *op)
 	list_unlink(&op->operations_link);
 	error_clear(&op->error);
 	free(op->words);
-	if (op->timer)
-		event_free(op->timer);
+	operation_clear_timer(op);
 	free(op);
 }
 
@@ -173,9 +172,17 @@ int operation_set_timer(struct operation *op, uint32_t ms, event_callback_fn fn)
 {
 	struct timeval tv = { ms / 1000, (suseconds_t)(ms % 1000) * 1000 };
 
-	if (!op->timer)
-		op->timer = evtimer_new(container_base(op->container), fn, op);
-	if (!op->timer || evtimer_add(op->timer, &tv) < 0)
-		return -ENOMEM;
-	return 0;
+	operation_clear_timer(op);
+	op->timer = evtimer_new(container_base(op->container), fn, op);
+	if (op->timer && evtimer_add(op->timer, &tv) == 0)
+		return 0;
+	operation_clear_timer(op);
+	return -ENOMEM;
+}
+
+void operation_clear_timer(struct operation *op)
+{
+	if (op->timer)
+		event_free(op->timer);
+	op->timer = NULL;
 }

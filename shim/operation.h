@@ -68,5 +68,7 @@ bool operation_is_running(const struct process *p, enum operation_kind kind);
 /* Fails everything that still waits, of one process or (NULL) of all. */
 void operations_cancel(struct container *c, const struct process *p);
 
-/* Starts op->timer: fn runs after ms with op. 0 or -ENOMEM. */
+/* Starts op->timer, in place of one that is there: fn runs after ms with op. 0 or -ENOMEM. */
 int operation_set_timer(struct operation *op, uint32_t ms, event_callback_fn fn);
+/* Safe to repeat, and from within fn. */
+void operation_clear_timer(struct operation *op);

@@ -58,8 +58,7 @@ static void settle(struct operation *op)
 		c->settling = op;
 		return;
 	}
-	if (op->timer)
-		event_del(op->timer);
+	operation_clear_timer(op);
 	end(op);
 }
 
@@ -79,10 +78,6 @@ static void on_undeleted(const struct error *err, const char *words,
 	if (err->code != CODE_OK)
 		log_debug("nothing to delete after a failed create",
 			F_STR("error", error_message(err)));
-	if (op->timer) {
-		event_free(op->timer);
-		op->timer = NULL;
-	}
 	settle(op);
 }
 

@@ -13,9 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -424,6 +426,20 @@ static void test_console_comes_without_descriptor(void **state)
 		"runc create handed over no terminal: Connection reset by peer");
 }
 
+/* What the runtime has written of the init that it is making. */
+static pid_t init_pid(struct race *race)
+{
+	struct bed *bed = race->bed;
+	_cleanup_free_ char *path = bed_format("%s/c/default/%s/init.pid", bed->root, bed->id);
+	FILE *f = fopen(path, "re");
+	int pid = 0;
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%d", &pid), 1);
+	fclose(f);
+	return pid;
+}
+
 /* Connects to the socket on which the shim awaits a terminal, and says nothing. */
 static void hang_up_on_console(struct race *race)
 {
@@ -472,6 +488,34 @@ static void test_console_of_exec_never_comes(void **state)
 	assert_int_equal(race_count_events(race, "exit", "new"), 0);
 }
 
+/*
+ * One that is killed while it is traced stays a zombie that its parent cannot reap, as one that
+ * hangs in the kernel stays: the Create that has left it ends all the same. Takes ten seconds.
+ */
+static void test_console_never_comes_of_what_does_not_die(void **state)
+{
+	struct race *race = *state;
+	_cleanup_free_ char *forget = bed_format("%s --root %s delete --force %s",
+		race->bed->fake_path, race->bed->runtime_root, race->bed->id);
+	struct flight *create;
+	pid_t pid;
+
+	race->bed->deadline_ms = 1000;
+	bed_config(race->bed, ALIVE, true);
+	race_script(race, "create no-console\n"
+			  "create after:touch @/created\ncreate after:wait @/go\n"
+			  "state fail container does not exist\n");
+	create = race_create(race, true);
+	race_await_file(race, "created");
+	pid = init_pid(race);
+	assert_int_equal(ptrace(PTRACE_SEIZE, pid, NULL, NULL), 0);
+	race_touch(race, "go");
+	race_refused(create, CODE_INTERNAL, "runc create handed over no terminal");
+	assert_int_equal(waitpid(pid, NULL, __WALL), pid);
+	race_await_no_children(race);
+	assert_int_equal(system(forget), 0);
+}
+
 static void test_console_of_exec_comes_without_descriptor(void **state)
 {
 	exec_fails(*state, true, "exec bad-console\n", CODE_INTERNAL,
@@ -512,6 +556,7 @@ int main(void)
 		FAKE(test_console_never_comes),
 		FAKE(test_console_comes_without_descriptor),
 		FAKE(test_console_breaks_and_undoing_takes_its_time),
+		FAKE(test_console_never_comes_of_what_does_not_die),
 		FAKE(test_console_of_exec_never_comes),
 		FAKE(test_console_of_exec_comes_without_descriptor),
 	};
