@@ -108,8 +108,11 @@ static void launch_failed(struct operation *op)
 	reaper_unwatch(&p->child);
 	pidref_signal(&p->pidref, SIGKILL);
 	pidref_close(&p->pidref);
-	p->pid = 0;
+	if (p->exited) /* recorded, but nobody will be told of it, nor delete it by this pid */
+		ledger_forget(op->container->shim->ledger, p->exec_id, p->pid);
+	p->exit = (struct process_exit){ 0 };
 	p->exited = false;
+	p->pid = 0;
 	p->status = op->launch->before;
 	give_back(p);
 	if (op->launch->verb == RUNTIME_EXEC)

@@ -488,6 +488,22 @@ static void test_console_of_exec_never_comes(void **state)
 	assert_int_equal(race_count_events(race, "exit", "new"), 0);
 }
 
+/* It was never told of as started: its exit status is not known to anybody, dead as it is. */
+static void test_console_of_dead_exec_never_comes(void **state)
+{
+	struct race *race = *state;
+
+	race->bed->deadline_ms = 1000;
+	create_running(race);
+	bed_exec(race->bed, "e", ALIVE, true);
+	race_script(race, "exec no-console\nexec init-exits 5\n");
+	race_refused(
+		race_call(race, "Start", "e"), CODE_INTERNAL, "runc exec handed over no terminal");
+	assert_int_equal(race_ok(race_call(race, "Delete", "e")), 255);
+	assert_int_equal(race_await_event(race, "delete", "e")->exit_status, 255);
+	assert_int_equal(race_count_events(race, "exit", "e"), 0);
+}
+
 /*
  * One that is killed while it is traced stays a zombie that its parent cannot reap, as one that
  * hangs in the kernel stays: the Create that has left it ends all the same. Takes ten seconds.
@@ -558,6 +574,7 @@ int main(void)
 		FAKE(test_console_breaks_and_undoing_takes_its_time),
 		FAKE(test_console_never_comes_of_what_does_not_die),
 		FAKE(test_console_of_exec_never_comes),
+		FAKE(test_console_of_dead_exec_never_comes),
 		FAKE(test_console_of_exec_comes_without_descriptor),
 	};
 
