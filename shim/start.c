@@ -297,6 +297,19 @@ int container_exec(struct container *c, const struct exec_params *params, struct
 
 /* --- pause and resume --- */
 
+/* The runtime has done it. Of what has ended meanwhile nothing more is told. */
+static void change_status(struct operation *op, enum process_status status, enum event_kind kind)
+{
+	struct process *p = op->process;
+
+	if (!p->exited) {
+		p->status = status;
+		container_save(p->container);
+		process_publish(p, kind);
+	}
+	finish_and_announce(op, &ERROR_INIT, NULL);
+}
+
 static void on_paused(const struct error *err, const char *words,
 	const struct runtime_outcome *outcome, void *userdata)
 {
@@ -309,11 +322,7 @@ static void on_paused(const struct error *err, const char *words,
 		call_failed(op, err, words, outcome);
 		return;
 	}
-	if (!p->exited)
-		p->status = PROCESS_PAUSED;
-	container_save(p->container);
-	process_publish(p, EVENT_PAUSED);
-	finish_and_announce(op, &ERROR_INIT, NULL);
+	change_status(op, PROCESS_PAUSED, EVENT_PAUSED);
 }
 
 static void run_pause(struct operation *op)
@@ -335,17 +344,11 @@ static void on_resumed(const struct error *err, const char *words,
 	const struct runtime_outcome *outcome, void *userdata)
 {
 	struct operation *op = userdata;
-	struct process *p = op->process;
 
-	if (err->code != CODE_OK) {
+	if (err->code != CODE_OK)
 		call_failed(op, err, words, outcome);
-		return;
-	}
-	if (!p->exited)
-		p->status = PROCESS_RUNNING;
-	container_save(p->container);
-	process_publish(p, EVENT_RESUMED);
-	finish_and_announce(op, &ERROR_INIT, NULL);
+	else
+		change_status(op, PROCESS_RUNNING, EVENT_RESUMED);
 }
 
 static void run_resume(struct operation *op)

@@ -163,6 +163,42 @@ static void test_pausing(void **state)
 	race_ok(race_call(race, "Resume", NULL));
 }
 
+/* What pauses or resumes it has done its work and is slow to say so; until then the init is killed. */
+static void end_meanwhile(struct race *race, const char *method, const char *script)
+{
+	struct flight *call;
+
+	race_script(race, script);
+	call = race_call(race, method, NULL);
+	race_await_file(race, "began");
+	race_ok(race_kill(race, "", SIGKILL));
+	assert_int_equal(race_await_event(race, "exit", "")->exit_status, 137);
+	race_touch(race, "go");
+	race_land(call);
+	assert_int_equal(bed_status(race->bed, ""), CONTAINERD__V1__TYPES__STATUS__STOPPED);
+	assert_int_equal(race_ok(race_call(race, "Delete", "")), 137);
+}
+
+/* Who follows the events would take it for alive. */
+static void test_nothing_is_paused_after_its_exit(void **state)
+{
+	struct race *race = *state;
+
+	create_running(race);
+	end_meanwhile(race, "Pause", "pause after:touch @/began\npause after:wait @/go\n");
+	assert_int_equal(race_count_events(race, "paused", ""), 0);
+}
+
+static void test_nothing_is_resumed_after_its_exit(void **state)
+{
+	struct race *race = *state;
+
+	create_running(race);
+	race_ok(race_call(race, "Pause", NULL));
+	end_meanwhile(race, "Resume", "resume after:touch @/began\nresume after:wait @/go\n");
+	assert_int_equal(race_count_events(race, "resumed", ""), 0);
+}
+
 static void check_told(
 	struct race *race, struct flight *call, const char *topic, const char *exec_id)
 {
@@ -205,6 +241,8 @@ int main(void)
 		FAKE(test_update_hangs),
 		FAKE(test_update_crashes),
 		FAKE(test_pausing),
+		FAKE(test_nothing_is_paused_after_its_exit),
+		FAKE(test_nothing_is_resumed_after_its_exit),
 		FAKE(test_event_before_answer),
 		RUNC(test_event_before_answer),
 	};
