@@ -129,19 +129,25 @@ struct process *container_find(struct container *c, const char *exec_id)
 
 struct process *container_find_pid(struct container *c, pid_t pid)
 {
+	struct process *ended = NULL;
 	struct list *pos;
 
 	if (!c || pid <= 0 || container_status(c) == PROCESS_DELETED)
 		return NULL;
 	if (c->init->pid == pid)
-		return c->init;
+		ended = c->init;
+	if (ended && ended->status != PROCESS_STOPPED)
+		return ended;
 	list_for_each (pos, &c->processes) {
 		struct process *p = list_entry(pos, struct process, processes_link);
 
-		if (p->pid == pid && p->status != PROCESS_CREATED)
+		if (p->pid != pid || p->status == PROCESS_CREATED)
+			continue;
+		if (p->status != PROCESS_STOPPED)
 			return p;
+		ended = ended ? ended : p;
 	}
-	return NULL;
+	return ended;
 }
 
 void container_drop_exec(struct container *c, struct process *p)

@@ -163,7 +163,7 @@ void container_pids(struct container *c, pids_done done, void *userdata);
 
 /* By exec id ("" or NULL: the init); NULL if there is none or it is not there for anyone yet. */
 struct process *container_find(struct container *c, const char *exec_id);
-/* By pid (init or exec, dead or alive, not deleted); NULL if unknown. */
+/* By pid (init or exec, not deleted), the living one before the dead; NULL if unknown. */
 struct process *container_find_pid(struct container *c, pid_t pid);
 
 /* The init's status, or PROCESS_DELETED for NULL or what is still being created. */
