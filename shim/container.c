@@ -150,12 +150,40 @@ struct process *container_find_pid(struct container *c, pid_t pid)
 	return ended;
 }
 
+bool container_is_drained(const struct container *c)
+{
+	struct list *pos;
+
+	if (!process_is_drained(c->init))
+		return false;
+	list_for_each (pos, &c->processes)
+		if (!process_is_drained(list_entry(pos, struct process, processes_link)))
+			return false;
+	return true;
+}
+
+static void on_drained(struct process *p, void (*cb)(void *userdata), void *userdata)
+{
+	if (!process_is_drained(p) && !operation_is_running(p, OPERATION_DELETE))
+		stdio_on_drained(p->stdio, cb, userdata);
+}
+
+void container_on_drained(struct container *c, void (*cb)(void *userdata), void *userdata)
+{
+	struct list *pos;
+
+	on_drained(c->init, cb, userdata);
+	list_for_each (pos, &c->processes)
+		on_drained(list_entry(pos, struct process, processes_link), cb, userdata);
+}
+
 void container_drop_exec(struct container *c, struct process *p)
 {
 	reaper_unwatch(&p->child);
 	process_free(p);
 	c->n_processes--;
 	container_save_exec(c);
+	shim_container_changed(c->shim);
 	/* the last one's end is answered by now: what execs had lies in holes between what stays */
 	if (c->n_processes == 1)
 		malloc_trim(0);

@@ -29,6 +29,11 @@ void container_save(struct container *c);
  */
 void container_save_exec(struct container *c);
 
+/* Whether process_is_drained() of all. */
+bool container_is_drained(const struct container *c);
+/* Runs cb whenever one more is, but of those that a Delete waits for. */
+void container_on_drained(struct container *c, void (*cb)(void *userdata), void *userdata);
+
 /* Forgets a deleted exec. */
 void container_drop_exec(struct container *c, struct process *p);
 

@@ -196,8 +196,8 @@ static void drain(struct operation *op)
 {
 	struct process *p = op->process;
 
-	/* cut off: a Delete before has waited for them, and failed later */
-	if (p->pid == 0 || !p->stdio || stdio_is_cut_off(p->stdio) || stdio_is_drained(p->stdio)) {
+	/* or cut off: a Delete before has waited for them, and failed later */
+	if (process_is_drained(p)) {
 		drained(op);
 		return;
 	}

@@ -120,6 +120,11 @@ void process_free(struct process *p)
 	free(p);
 }
 
+bool process_is_drained(const struct process *p)
+{
+	return p->pid == 0 || !p->stdio || stdio_is_cut_off(p->stdio) || stdio_is_drained(p->stdio);
+}
+
 void process_wait(struct process *p, struct waiter *waiter,
 	void (*on_exit)(const struct process_exit *exit, void *userdata), void *userdata)
 {

@@ -113,6 +113,9 @@ const char *process_status_word(enum process_status status);
  */
 int process_check(const struct process *p, enum process_event event, struct error *err);
 
+/* Whether all that it has written was passed on, as far as it will be. */
+bool process_is_drained(const struct process *p);
+
 /* Runs waiter at the exit; at once if it has been announced. Cancelled by list_unlink(). */
 void process_wait(struct process *p, struct waiter *waiter,
 	void (*on_exit)(const struct process_exit *exit, void *userdata), void *userdata);

@@ -164,7 +164,7 @@ static void finish_dispatch(evutil_socket_t fd, short what, void *userdata)
 		F_STR("error", err.code ? error_message(&err) : ""));
 	call->done(&err, words, &call->outcome, call->userdata);
 	call_free(call);
-	shim_call_ended(shim);
+	shim_run_ended(shim);
 }
 
 static void on_exit_of_run(const struct reaped *r, void *userdata)
@@ -326,7 +326,7 @@ int runtime_call_begin(struct shim *shim, const struct runtime *rt,
 	}
 	call->done = done;
 	call->userdata = userdata;
-	shim->n_runtime_calls++;
+	shim->n_runs++;
 	reaper_watch(shim->reaper, &call->child, call->pidref.pid, on_exit_of_run, call);
 	if (ret)
 		*ret = call;

@@ -10,7 +10,8 @@
  *   serving     Shutdown or Exit without a container           ending
  *   serving     SIGTERM with a container                       stopping: signal, 10 s, KILL
  *   stopping    the init's exit has been told                  ending
- *   ending      no runtime running, or 2 s                     last: streams of events end
+ *   ending      no runtime running and no output on its way,   last: streams of events end
+ *               or 2 s
  *   last        answers flushed and events forwarded, or 2 s   the loop ends
  */
 #include "shim/shim.h"
@@ -35,7 +36,7 @@
 #include "shim/service_shim.h"
 #include "shim/service_task.h"
 
-#define END_MS	 2000 /* runtime calls that are under way at the end have so long */
+#define END_MS	 2000 /* what is under way at the end has so long: runtimes, and output */
 #define FLUSH_MS 2000 /* and then clients, to read what they are owed */
 
 static int arm(struct event *timer, uint32_t ms)
@@ -80,17 +81,32 @@ static bool is_finishing(const struct shim *shim)
 	return shim->end_is_due && events_has_ended(shim->events);
 }
 
-void shim_call_ended(struct shim *shim)
+static bool is_quiet(const struct shim *shim)
 {
-	shim->n_runtime_calls--;
-	if (shim->end_is_due && shim->n_runtime_calls == 0 && !is_finishing(shim))
+	return shim->n_runs == 0 && (!shim->container || container_is_drained(shim->container));
+}
+
+static void look_at_end(struct shim *shim)
+{
+	if (shim->end_is_due && !is_finishing(shim) && is_quiet(shim))
 		finish(shim);
+}
+
+static void on_drained(void *userdata)
+{
+	look_at_end(userdata);
+}
+
+void shim_run_ended(struct shim *shim)
+{
+	shim->n_runs--;
+	look_at_end(shim);
 }
 
 static void end_dispatch(evutil_socket_t fd, short what, void *userdata)
 {
 	struct shim *shim = userdata;
-	bool is_late = shim->end_is_due; /* a runtime hangs */
+	bool is_late = shim->end_is_due; /* a runtime hangs, or nobody reads the output */
 
 	(void)fd;
 	(void)what;
@@ -99,12 +115,16 @@ static void end_dispatch(evutil_socket_t fd, short what, void *userdata)
 		event_base_loopbreak(shim->base);
 		return;
 	}
+	if (is_late) {
+		finish(shim);
+		return;
+	}
 	shim->end_is_due = true;
 	publisher_hurry(shim->publisher, on_forwarded, shim);
-	if (is_late || shim->n_runtime_calls == 0)
-		finish(shim);
-	else
-		arm(shim->end_timer, END_MS);
+	if (shim->container)
+		container_on_drained(shim->container, on_drained, shim);
+	arm(shim->end_timer, END_MS);
+	look_at_end(shim);
 }
 
 static void remove_files(struct shim *shim)
@@ -237,6 +257,7 @@ void shim_container_changed(struct shim *shim)
 		go_on_stopping(shim);
 	else
 		look_at_idleness(shim);
+	look_at_end(shim);
 }
 
 /* --- signals --- */

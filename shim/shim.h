@@ -34,7 +34,7 @@ struct shim {
 	char *socket_path;
 	struct rlimit nofile;	     /* the descriptor limit that we were started with */
 	struct container *container; /* NULL: none */
-	size_t n_runtime_calls;	     /* under way */
+	size_t n_runs;		     /* of a runtime, or of a child that mounts, under way */
 	int n_slots;		     /* of loop_slots.h */
 	bool ending;		     /* new calls are refused */
 	/* the rest is shim.c's own */
@@ -60,15 +60,15 @@ int shim_run(struct shim *shim);
 void shim_free(struct shim *shim);
 
 /*
- * Ends the shim in order: new calls are refused, files are removed, runtime calls end (2 s at most),
- * streams of events get what is left and their proper end, and all answers are flushed and events
- * forwarded (2 s at most for clients that do not read, or a containerd that is away). The caller
- * answers its own call after this.
+ * Ends the shim in order: new calls are refused, files are removed, runtime calls end and output is
+ * passed on to its end (2 s at most), streams of events get what is left and their proper end, and
+ * all answers are flushed and events forwarded (2 s at most for clients that do not read, or a
+ * containerd that is away). The caller answers its own call after this.
  */
 void shim_end(struct shim *shim);
 
-/* To be called when a runtime call has ended: n_runtime_calls is one less. */
-void shim_call_ended(struct shim *shim);
+/* To be called when a run has ended: n_runs is one less. */
+void shim_run_ended(struct shim *shim);
 
-/* To be called when the container came or went: rules (b) and (c) look again. */
+/* To be called when the container, or an exec of it, came or went: rules (b) and (c) look again. */
 void shim_container_changed(struct shim *shim);
