@@ -60,6 +60,15 @@ static void job_free(struct mount_job *job)
 	free(job);
 }
 
+/* What it is for has been told, or goes on in another job. */
+static void job_end(struct mount_job *job)
+{
+	struct shim *shim = job->shim;
+
+	job_free(job);
+	shim_run_ended(shim);
+}
+
 static const char *verb_of(const struct mount_job *job)
 {
 	return job->unmounts ? "unmount" : "mount on";
@@ -111,7 +120,7 @@ static void job_finish(struct mount_job *job)
 	if (!whole && !job->unmounts) {
 		if (begin(job->shim, true, job->rootfs, job->made, -1, &err, job->done,
 			    job->userdata, &unmount_err) == 0) {
-			job_free(job);
+			job_end(job);
 			return;
 		}
 		log_error("cannot unmount after a mount that failed", F_STR("rootfs", job->rootfs),
@@ -124,7 +133,7 @@ static void job_finish(struct mount_job *job)
 		error_move(&err, &job->before);
 	}
 	job->done(&err, job->userdata);
-	job_free(job);
+	job_end(job);
 }
 
 static void finish_dispatch(evutil_socket_t fd, short what, void *userdata)
@@ -235,6 +244,7 @@ static int begin(struct shim *shim, bool unmounts, const char *rootfs, bool made
 	job->userdata = userdata;
 	if (before_take)
 		error_move(&job->before, before_take);
+	shim->n_runs++;
 	reaper_watch(shim->reaper, &job->child, job->pidref.pid, on_exit_of_child, job);
 	return 0;
 }

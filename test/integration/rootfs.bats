@@ -68,3 +68,27 @@ create_and_delete() {
 	done
 	cleat shim exit "$ID"
 }
+
+@test "a shim that is told to end finishes a delete that unmounts" {
+	start_shim
+	call create-on "$T/lower" "$ID" "$BUNDLE" "" "" "" >/dev/null
+	call start "$ID" "" >/dev/null
+	local shim holder
+	shim=$(jq .pid "$ROOT/c/default/$ID/shim.json")
+	cleat kill "$ID" KILL
+	cleat wait "$ID" || true
+	# while the mount is in use the unmounting is under way
+	cd "$BUNDLE/rootfs"
+	background holder sleep 60
+	cd "$T"
+	holder=${PID[holder]}
+	background delete call delete "$ID" ""
+	wait_for 5 pgrep -P "$shim" -f unmount
+	kill "$shim"
+	kill "$holder"
+	finish holder
+	finish delete
+	assert_status 0
+	assert_equal "$(test_mounts)" ""
+	assert test ! -e "$ROOT/c/default/$ID"
+}
