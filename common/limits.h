@@ -42,8 +42,8 @@
 #define RUNTIME_DEADLINE_MS    60000u /* a runtime call without a deadline of its own */
 #define DRAIN_DEADLINE_MS      10000u /* a Delete waits this long for the streams' last byte */
 #define CONSOLE_DEADLINE_MS    10000u /* a runtime that has ended owes us a terminal this long */
+#define KILL_PATIENCE_MS       5000u /* a child killed at its deadline is left to itself after that */
 #define MOUNT_DEADLINE_MS      30000u /* a child that mounts or unmounts */
-#define MOUNT_KILL_MS	       5000u  /* after which a killed one is left to itself */
 #define MOUNT_BUSY_MS	       2000u  /* a mount in use is waited for before it is detached */
 #define IDLE_AFTER_DELETE_MS   10000u
 #define IDLE_WITHOUT_CREATE_MS 60000u

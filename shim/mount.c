@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Children that mount, watched. Never touches a file system itself. Subtle: a child that hangs in
- * the kernel does not die of SIGKILL either; MOUNT_KILL_MS after it we go on without it, and
+ * the kernel does not die of SIGKILL either; KILL_PATIENCE_MS after it we go on without it, and
  * whenever it does end the reaper reaps it as nobody's.
  */
 #include "shim/mount.h"
@@ -169,7 +169,7 @@ static void timer_dispatch(evutil_socket_t fd, short what, void *userdata)
 	if (!job->timed_out) {
 		job->timed_out = true;
 		pidref_signal(&job->pidref, SIGKILL);
-		if (timer_start(job, MOUNT_KILL_MS) == 0)
+		if (timer_start(job, KILL_PATIENCE_MS) == 0)
 			return;
 	}
 	log_error("a process that mounts does not die", F_INT("pid", job->pidref.pid),

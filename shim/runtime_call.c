@@ -2,7 +2,9 @@
 /*
  * One asynchronous run of the runtime. Never interprets an answer: that is the caller's. Subtle:
  * the run ends when its process does, not when its pipes do (a grandchild may hold them for ever);
- * what the pipes hold at that moment is read, and no more.
+ * what the pipes hold at that moment is read, and no more. One that hangs in the kernel does not die
+ * of SIGKILL: KILL_PATIENCE_MS after it the call ends without it, and whenever it does end the
+ * reaper reaps it as nobody's.
  */
 #include "shim/runtime_call.h"
 
@@ -41,8 +43,8 @@ struct runtime_call {
 	enum runtime_verb verb;
 	struct pidref pidref;
 	struct reaper_child child;
-	struct event *deadline;
-	struct event *finish; /* fires once, right after the reaping */
+	struct event *deadline; /* then patience after the kill */
+	struct event *finish;	/* fires once, right after the reaping */
 	struct capture out, err;
 	struct runtime_outcome outcome;
 	char log_name[32]; /* in the state folder */
@@ -138,16 +140,13 @@ static void capture_rest(struct capture *c)
 	}
 }
 
-static void finish_dispatch(evutil_socket_t fd, short what, void *userdata)
+static void call_finish(struct runtime_call *call)
 {
-	struct runtime_call *call = userdata;
 	struct shim *shim = call->shim;
 	_cleanup_buf_ struct buf log = BUF_INIT;
 	_cleanup_error_ struct error err = ERROR_INIT;
 	_cleanup_free_ char *words = NULL;
 
-	(void)fd;
-	(void)what;
 	capture_rest(&call->out);
 	capture_rest(&call->err);
 	call->outcome.out_overflow = call->out.overflow;
@@ -167,6 +166,13 @@ static void finish_dispatch(evutil_socket_t fd, short what, void *userdata)
 	shim_run_ended(shim);
 }
 
+static void finish_dispatch(evutil_socket_t fd, short what, void *userdata)
+{
+	(void)fd;
+	(void)what;
+	call_finish(userdata);
+}
+
 static void on_exit_of_run(const struct reaped *r, void *userdata)
 {
 	struct runtime_call *call = userdata;
@@ -181,16 +187,31 @@ static void on_exit_of_run(const struct reaped *r, void *userdata)
 	event_active(call->finish, EV_TIMEOUT, 1);
 }
 
+static int deadline_arm(struct runtime_call *call, uint32_t ms)
+{
+	const struct timeval tv = { ms / 1000, (suseconds_t)(ms % 1000) * 1000 };
+
+	return evtimer_add(call->deadline, &tv) < 0 ? -ENOMEM : 0;
+}
+
 static void deadline_dispatch(evutil_socket_t fd, short what, void *userdata)
 {
 	struct runtime_call *call = userdata;
 
 	(void)fd;
 	(void)what;
-	call->outcome.timed_out = true;
-	/* its leader is not reaped yet, so the group's number still is this run's */
-	kill(-call->pidref.pid, SIGKILL);
-	pidref_signal(&call->pidref, SIGKILL);
+	if (!call->outcome.timed_out) {
+		call->outcome.timed_out = true;
+		/* its leader is not reaped yet, so the group's number still is this run's */
+		kill(-call->pidref.pid, SIGKILL);
+		pidref_signal(&call->pidref, SIGKILL);
+		if (deadline_arm(call, KILL_PATIENCE_MS) == 0)
+			return;
+	}
+	log_error("a runtime does not die", F_INT("pid", call->pidref.pid),
+		F_STR("call", runtime_verb_name(call->verb)));
+	call->outcome.wait_status = SIGKILL; /* which it will end with */
+	call_finish(call);
 }
 
 static int make_log_path(struct runtime_call *call)
@@ -233,13 +254,9 @@ static int call_spawn(struct runtime_call *call, const struct argv *argv, const 
 
 static int call_arm(struct runtime_call *call, uint32_t deadline_ms)
 {
-	struct timeval tv = { deadline_ms / 1000, (suseconds_t)(deadline_ms % 1000) * 1000 };
-
 	call->finish = evtimer_new(call->shim->base, finish_dispatch, call);
 	call->deadline = evtimer_new(call->shim->base, deadline_dispatch, call);
-	if (!call->finish || !call->deadline || evtimer_add(call->deadline, &tv) < 0)
-		return -ENOMEM;
-	return 0;
+	return call->finish && call->deadline ? deadline_arm(call, deadline_ms) : -ENOMEM;
 }
 
 static int call_new(struct shim *shim, const struct runtime *rt, enum runtime_verb verb,

@@ -538,14 +538,15 @@ void race_await_fds(struct race *race, size_t n)
 		race_shim_fds(race), n);
 }
 
-static int find_child(pid_t parent)
+pid_t race_child(struct race *race, pid_t but)
 {
+	pid_t parent = race->bed->shim.pid;
 	_cleanup_closedir_ DIR *proc = opendir("/proc");
 	struct proc_stat stat;
 	struct dirent *e;
 
 	while ((e = readdir(proc)))
-		if (e->d_name[0] >= '1' && e->d_name[0] <= '9' &&
+		if (e->d_name[0] >= '1' && e->d_name[0] <= '9' && atoi(e->d_name) != but &&
 			proc_stat_read(atoi(e->d_name), &stat) == 0 && stat.ppid == parent)
 			return atoi(e->d_name);
 	return 0;
@@ -553,8 +554,8 @@ static int find_child(pid_t parent)
 
 void race_await_no_children(struct race *race)
 {
-	AWAIT(race, find_child(race->bed->shim.pid) == 0, "the shim still has a child, %d",
-		find_child(race->bed->shim.pid));
+	AWAIT(race, race_child(race, 0) == 0, "the shim still has a child, %d",
+		race_child(race, 0));
 }
 
 /* --- setup and teardown --- */

@@ -117,6 +117,8 @@ void race_assert_answers(struct race *race);
 /* Waits until the shim has no more descriptors than this. */
 size_t race_shim_fds(struct race *race);
 void race_await_fds(struct race *race, size_t n);
+/* A child of the shim's, but not that one; 0: there is none. */
+pid_t race_child(struct race *race, pid_t but);
 /* Waits until no process of the shim's is left but the shim: no runtime, no helper, no zombie. */
 void race_await_no_children(struct race *race);
 

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -400,6 +402,32 @@ static void test_pause_hangs(void **state)
 	assert_int_equal(race_count_events(race, "paused", ""), 0);
 }
 
+/*
+ * What is killed while it is traced stays a zombie that its parent cannot reap: so a runtime looks
+ * that hangs in the kernel. Its call ends all the same, some seconds later.
+ */
+static void test_pause_hangs_in_the_kernel(void **state)
+{
+	struct race *race = *state;
+	pid_t init, runtime;
+	struct flight *pause;
+
+	race->bed->deadline_ms = HANG_MS;
+	init = (pid_t)race_ok(race_create(race, false));
+	race_ok(race_call(race, "Start", ""));
+	race_script(race, "pause touch @/began\npause hang\n");
+	pause = race_call(race, "Pause", NULL);
+	race_await_file(race, "began");
+	runtime = race_child(race, init);
+	assert_int_equal(ptrace(PTRACE_SEIZE, runtime, NULL, NULL), 0);
+	race_refused(pause, CODE_DEADLINE_EXCEEDED, "runc pause: no answer in 1 s");
+	assert_int_equal(bed_status(race->bed, ""), RUNNING);
+	assert_int_equal(waitpid(runtime, NULL, __WALL), runtime);
+	/* whenever it does end, it is reaped */
+	bed_finish(race->bed);
+	race_await_no_children(race);
+}
+
 static void test_pause_hangs_after_its_work(void **state)
 {
 	struct race *race = *state;
@@ -472,6 +500,7 @@ int main(void)
 		FAKE(test_delete_hangs_after_its_work),
 		FAKE(test_state_hangs),
 		FAKE(test_pause_hangs),
+		FAKE(test_pause_hangs_in_the_kernel),
 		FAKE(test_pause_hangs_after_its_work),
 		FAKE(test_resume_hangs),
 		FAKE(test_ps_hangs),
