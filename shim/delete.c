@@ -49,12 +49,32 @@ static void finish(struct operation *op)
 	operation_finish(op, &ERROR_INIT, &result);
 }
 
+static void give_up_streams(struct operation *op);
+
+/* The Delete of an exec, which is waiting for streams; NULL: there is none. */
+static struct operation *find_waiting(const struct container *c)
+{
+	struct list *pos;
+
+	list_for_each (pos, &c->operations) {
+		struct operation *op = list_entry(pos, struct operation, operations_link);
+
+		if (op->kind == OPERATION_DELETE && op->running && !op->process->is_init)
+			return op;
+	}
+	return NULL;
+}
+
 /* The id is free for another container from here on. */
 static void finish_init(struct operation *op)
 {
 	struct shim *shim = op->container->shim;
 	_cleanup_error_ struct error err = ERROR_INIT;
+	struct operation *waiting;
 
+	/* the execs go with the container, and who deletes one is answered before that */
+	while ((waiting = find_waiting(op->container)))
+		give_up_streams(waiting);
 	if (state_dir_remove(&shim->dir, &err) != 0)
 		log_error("the container's folder is left", F_STR("id", shim->id),
 			F_STR("error", error_message(&err)));
@@ -180,16 +200,19 @@ static void on_drained(void *userdata)
 	drained(userdata);
 }
 
-static void drain_timeout(evutil_socket_t fd, short what, void *userdata)
+static void give_up_streams(struct operation *op)
 {
-	struct operation *op = userdata;
-
-	(void)fd;
-	(void)what;
 	log_warn("streams are still held after the process ended; they are given up",
 		F_STR("id", op->container->id), F_STR("exec", op->process->exec_id));
 	stdio_abandon(op->process->stdio);
 	drained(op);
+}
+
+static void drain_timeout(evutil_socket_t fd, short what, void *userdata)
+{
+	(void)fd;
+	(void)what;
+	give_up_streams(userdata);
 }
 
 static void drain(struct operation *op)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a process has written is still on its way when the shim is told to end: a reader that reads
- * gets all of it.
+ * What a process has written is still on its way when the shim is told to end, or the container is
+ * deleted: a reader that reads gets all of it, and who waits for it is answered.
  */
 #include "test/integration/races.h"
 
@@ -24,7 +24,7 @@
 /* ready, and at TERM so many bytes, and the end */
 #define LAST_WORDS "[\"/bin/tool\",\"chain\",\"trap\",\"TERM\",\"0\",\"--\",\"burst\",\"100000\"]"
 
-/* Makes a FIFO the init's stdout. Its reading end, which blocks. */
+/* Makes a FIFO the next process's stdout. Its reading end, which blocks. */
 static int make_fifo(struct race *race)
 {
 	struct bed *bed = race->bed;
@@ -99,6 +99,43 @@ static void test_last_words_that_nobody_reads(void **state)
 	race_await_end(race, "0");
 }
 
+static void exec_into_out(struct bed *bed, const char *exec_id, const char *args)
+{
+	Containerd__Task__V2__ExecProcessRequest r =
+		CONTAINERD__TASK__V2__EXEC_PROCESS_REQUEST__INIT;
+	Google__Protobuf__Any any = GOOGLE__PROTOBUF__ANY__INIT;
+	const char *spec = bed_spec(args, false);
+
+	any.value = (ProtobufCBinaryData){ strlen(spec), (uint8_t *)spec };
+	r.id = bed->id;
+	r.exec_id = (char *)exec_id;
+	r.spec = &any;
+	r.stdout = bed->out;
+	bed_done(bed, TASK, "Exec", &r);
+}
+
+/* An exec's Delete waits for a reader that does not read, and meanwhile the container goes. */
+static void test_container_goes_during_delete_of_exec(void **state)
+{
+	struct race *race = *state;
+	_cleanup_close_ int fd = -1;
+	struct flight *delete_exec;
+
+	race_ok(race_create(race, false));
+	race_ok(race_call(race, "Start", ""));
+	fd = make_fifo(race);
+	exec_into_out(race->bed, "e", "[\"/bin/tool\",\"burst\",\"100000\"]");
+	race_ok(race_call(race, "Start", "e"));
+	assert_int_equal(race_ok(race_call(race, "Wait", "e")), 0);
+	delete_exec = race_call(race, "Delete", "e");
+	race_ok(race_kill(race, "", SIGKILL));
+	assert_int_equal(race_ok(race_call(race, "Wait", "")), 137);
+	assert_true(race_pending(delete_exec));
+	assert_int_equal(race_ok(race_call(race, "Delete", "")), 137);
+	assert_int_equal(race_ok(delete_exec), 0);
+	assert_int_equal(race_count_events(race, "delete", "e"), 1);
+}
+
 #define FAKE(test) cmocka_unit_test_setup_teardown(test, race_setup_fake, race_teardown)
 
 int main(void)
@@ -106,6 +143,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		FAKE(test_last_words_before_sigterm_ends_it),
 		FAKE(test_last_words_that_nobody_reads),
+		FAKE(test_container_goes_during_delete_of_exec),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
