@@ -89,6 +89,12 @@ void container_oom_unwatch(struct container *c)
 	c->oom = NULL;
 }
 
+/* Every process of a container ends with its init. */
+static bool is_killed_by_us(const struct process *p)
+{
+	return p->kill_sent || p->container->init->kill_sent;
+}
+
 bool container_oom_look(struct container *c, const struct process *p, const struct reaped *r)
 {
 	bool risen = oom_watch_look(c->oom);
@@ -100,5 +106,5 @@ bool container_oom_look(struct container *c, const struct process *p, const stru
 		tell(c);
 	if (!killed || last == 0)
 		return false;
-	return risen || (!p->kill_sent && r->at - last < CAUSED_WITHIN);
+	return risen || (!is_killed_by_us(p) && r->at - last < CAUSED_WITHIN);
 }
