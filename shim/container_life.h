@@ -47,8 +47,7 @@ typedef void (*launch_done)(struct operation *op, bool ok);
  * or exec.
  * When that has ended, its pid is known and checked, and its terminal is there, done runs with
  * true; with false, op->error and op->words say why and nothing of it is left but what the
- * runtime itself may have made. spec_name: the exec's process file in the state folder, removed at
- * the end.
+ * runtime itself may have made.
  */
 void launch_begin(struct operation *op, enum runtime_verb verb, launch_done done);
 

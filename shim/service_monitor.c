@@ -171,7 +171,7 @@ static void tell_spec(
 }
 
 /* spec is what info->spec points to; the caller frees. */
-static int tell_container(const struct container *c, const struct told_processes *told,
+static void tell_container(const struct container *c, const struct told_processes *told,
 	Google__Protobuf__Timestamp *created_at, Cleat__Shim__V1__InfoResponse *info,
 	struct buf *spec)
 {
@@ -192,7 +192,6 @@ static int tell_container(const struct container *c, const struct told_processes
 	info->stderr = init->stderr_uri;
 	info->n_processes = told->n;
 	info->processes = told->records;
-	return 0;
 }
 
 static void monitor_info(struct ttrpc_call *call, const ProtobufCMessage *request, void *userdata)
@@ -212,14 +211,14 @@ static void monitor_info(struct ttrpc_call *call, const ProtobufCMessage *reques
 	if (c)
 		r = tell_processes(c, &told);
 	if (c && r == 0)
-		r = tell_container(c, &told, &created_at, &info, &spec);
-	if (c && r == 0)
 		r = tell_annotations(c, &info, &annotations);
 	if (r < 0) {
 		error_errno(&err, r, "info");
 		refuse(shim, call, &err);
 		return;
 	}
+	if (c)
+		tell_container(c, &told, &created_at, &info, &spec);
 	if (protobuf_c_message_get_packed_size(&info.base) > LIMIT_FRAME_DATA - ENVELOPE)
 		info.spec.len = 0; /* better all the rest than nothing */
 	ttrpc_call_reply(call, &info.base);
