@@ -34,7 +34,8 @@ int orphan_exit(
 	if (r != 0)
 		return r;
 	*ret_found = false;
-	for (size_t i = 0; i < n && !*ret_found; i++) {
+	/* the last: a restore that failed after its init had ended has left one as well */
+	for (size_t i = n; i-- > 0 && !*ret_found;) {
 		if (*entries[i].exec_id)
 			continue;
 		*ret = entries[i];

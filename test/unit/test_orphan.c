@@ -213,6 +213,10 @@ static void test_exit(void **state)
 	assert_int_equal(e.status, 42);
 	assert_true(e.known);
 	exit_entry_deinit(&e);
+	record(l, "", 44); /* the same container, started once again after a restore that failed */
+	assert_ok(orphan_exit(&o.dir, &found, &e, &err), &err);
+	assert_int_equal(e.pid, 44);
+	exit_entry_deinit(&e);
 	ledger_free(l);
 	end(o.init);
 	end(o.exec);
