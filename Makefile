@@ -201,8 +201,13 @@ install: all
 	install -m 0755 $(BIN)/cleat $(BIN)/cleat-shim $(DESTDIR)$(PREFIX)/bin/
 	ln -sf cleat-shim $(DESTDIR)$(PREFIX)/bin/containerd-shim-cleat-v2
 
-soak: check-build
-	test/soak/run
+# test/soak/test_churn: random calls from clients that are killed, beside a model
+CHURN := $(call obj,$(wildcard test/soak/*.c))
+$(O)/test/soak/test_churn: $(CHURN) $(BED) $(O)/libshim.a $(O)/libcommon.a $(O)/libproto.a
+	$(CC) $(LDFLAGS_ALL) -pie $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka
+
+soak: check-build $(O)/test/soak/test_churn
+	VARIANT=$(VARIANT) test/soak/run
 
 # --- bench ---
 $(O)/test/bench/%: $(O)/test/bench/%.o $(O)/libcommon.a $(O)/libproto.a

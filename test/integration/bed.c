@@ -159,7 +159,7 @@ void bed_script(struct bed *bed, const char *text)
 	write_file(bed->script, text);
 }
 
-static void make_bundle(struct bed *bed)
+void bed_make_bundle(struct bed *bed)
 {
 	_cleanup_free_ char *tool = tool_path("tool");
 	_cleanup_free_ char *to = bed_format("%s/rootfs/bin/tool", bed->bundle);
@@ -267,7 +267,7 @@ static int setup(void **state, bool fake, bool forwards)
 	assert_int_equal(symlink(fake_program, bed->fake_path), 0);
 	bed_script(bed, "");
 	write_real_runtime(bed);
-	make_bundle(bed);
+	bed_make_bundle(bed);
 	bed_start_shim(bed);
 	*state = bed;
 	return 0;

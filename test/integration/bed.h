@@ -77,6 +77,8 @@ int bed_setup_forwarding_fake(void **state);
 int bed_setup_forwarding_runc(void **state);
 int bed_teardown(void **state);
 
+/* Makes bed->bundle; the setup has done so. */
+void bed_make_bundle(struct bed *bed);
 /* Writes config.json: args is a JSON array. Until then it is ["/bin/tool", "pause"]. */
 void bed_config(struct bed *bed, const char *args, bool terminal);
 /* Makes text the runtime's script. */
