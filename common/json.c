@@ -2,7 +2,8 @@
 /*
  * JSON in and out. Never trusts a type. Subtle: jansson's integers have 64 bits with a sign, but
  * an OCI document may hold 18446744073709551615 (an unlimited rlimit). Such a number is kept as
- * a string, U+0001 and its digits, and json_text() writes it as a number again.
+ * a string, U+0000 and its digits, and json_text() writes it as a number again. No other string has
+ * that character: a document with it is refused, and no string of C can.
  */
 #include "common/json.h"
 
@@ -22,7 +23,7 @@ static void make_printable(char *s)
 }
 
 /* How the string that stands for a big integer begins, when it is written. */
-static const char big_mark[] = "\"\\u0001";
+static const char big_mark[] = "\"\\u0000";
 
 /* Bytes of a number at p as far as its characters go; the parser judges it. */
 static size_t number_length(const char *p, const char *end)
@@ -63,7 +64,17 @@ static size_t string_length(const char *p, const char *end)
 	return (size_t)(q - p) + (q < end);
 }
 
-/* The same document with its big integers as strings. 0 or -ENOMEM. */
+static bool has_nul(const char *string, size_t n)
+{
+	for (size_t i = 0; i + strlen("\\u0000") <= n; i++) {
+		if (memcmp(string + i, "\\u0000", strlen("\\u0000")) == 0)
+			return true;
+		i += string[i] == '\\';
+	}
+	return false;
+}
+
+/* The same document with its big integers as strings. 0, -EINVAL for one with U+0000, or -ENOMEM. */
 static int quote_big_integers(const char *p, size_t n, struct buf *ret)
 {
 	const char *end = p + n;
@@ -75,6 +86,8 @@ static int quote_big_integers(const char *p, size_t n, struct buf *ret)
 
 		if (length == 0)
 			length = *p == '"' ? string_length(p, end) : 1;
+		if (*p == '"' && has_nul(p, length))
+			return -EINVAL;
 		if (big)
 			r = buf_append(ret, big_mark, strlen(big_mark));
 		if (r == 0)
@@ -118,7 +131,7 @@ static json_t *load(const char *data, size_t n, json_error_t *ret_at)
 		return j;
 	if (quote_big_integers(data, n, &quoted) < 0)
 		return NULL;
-	return json_loadb((const char *)buf_head(&quoted), quoted.len, 0, ret_at);
+	return json_loadb((const char *)buf_head(&quoted), quoted.len, JSON_ALLOW_NUL, ret_at);
 }
 
 int json_parse(const void *data, size_t n, const char *what, json_t **ret, struct error *err)
@@ -212,7 +225,7 @@ bool json_get_bool(const json_t *obj, const char *key, bool otherwise)
 
 bool json_uint64(const json_t *j, uint64_t *ret)
 {
-	const char *text = json_string_value(j);
+	const char *text = json_string_length(j) > 1 ? json_string_value(j) : NULL;
 	unsigned long long value;
 	char *end;
 
@@ -220,7 +233,7 @@ bool json_uint64(const json_t *j, uint64_t *ret)
 		*ret = (uint64_t)json_integer_value(j);
 		return true;
 	}
-	if (!text || text[0] != 1 || text[1] < '0' || text[1] > '9')
+	if (!text || text[0] != '\0' || text[1] < '0' || text[1] > '9')
 		return false;
 	errno = 0;
 	value = strtoull(text + 1, &end, 10);

@@ -83,6 +83,9 @@ static void test_nesting_is_bounded(void **state)
 
 static void test_big_integers_survive(void **state)
 {
+	static const char with_nul[] = "[18446744073709551615,\"\\u000018446744073709551615\"]";
+	static const char nul_alone[] = "[\"\\u000018446744073709551615\"]";
+
 	(void)state;
 	round_trip("{\"hard\":18446744073709551615,\"soft\":9223372036854775807}");
 	round_trip("[9223372036854775808,-9223372036854775808,-9223372036854775809]");
@@ -90,8 +93,10 @@ static void test_big_integers_survive(void **state)
 	/* beside one: reals and strings of digits are what they were */
 	round_trip(
 		"[18446744073709551615,0.5,\"18446744073709551615\",\"\\\"99999999999999999999\"]");
-	/* a string that looks like one of ours for such a number, but is no number */
-	round_trip("[\"\\u000100118446744073709551615\",\"\\u0001-018446744073709551615\"]");
+	/* what stands for one inside is a string that no document may have */
+	round_trip("[18446744073709551615,\"\\\\u000018446744073709551615\"]");
+	refuse(with_nul, strlen(with_nul), NULL);
+	refuse(nul_alone, strlen(nul_alone), NULL);
 	refuse("[18446744073709551615,]", 23, NULL);
 	refuse("[18446744073709551615", 21, NULL);
 	refuse("[1e999]", 7, NULL);
@@ -119,10 +124,18 @@ static void test_many_big_integers(void **state)
 	json_decref(j);
 }
 
-/* A string that only looks like our mark stays a string. */
-static void test_strings_like_the_mark(void **state)
+/* A string that only looks like such a number stays a string. */
+static void test_strings_like_big_integers(void **state)
 {
+	json_t *j = json_string("\x01"
+				"18446744073709551615");
+	char *text = json_text(j);
+
 	(void)state;
+	assert_string_equal(text, "\"\\u000118446744073709551615\"");
+	free(text);
+	json_decref(j);
+	round_trip("[\"\\u000118446744073709551615\",\"\\\"\\u000118446744073709551615\"]");
 	round_trip("[\"\\u0001\",\"\\u0001x\",\"\\u000112345\",\"\\u00019223372036854775807\"]");
 }
 
@@ -200,7 +213,7 @@ int main(void)
 		cmocka_unit_test(test_nesting_is_bounded),
 		cmocka_unit_test(test_big_integers_survive),
 		cmocka_unit_test(test_many_big_integers),
-		cmocka_unit_test(test_strings_like_the_mark),
+		cmocka_unit_test(test_strings_like_big_integers),
 		cmocka_unit_test(test_needed_fields),
 		cmocka_unit_test(test_fields_with_a_default),
 		bed_test(test_files),
