@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Removes what a dead shim left. Never touches a container whose lock is held. Subtle: processes
- * are found again by pid and start time, so a number that was given away is not killed.
+ * are found again by pid and start time, so a number that was given away is not killed; and on
+ * cgroups v1 a frozen one dies of SIGKILL only once it is thawed.
  */
 #include "common/orphan.h"
 
@@ -22,7 +23,8 @@
 #include "common/text.h"
 #include "common/unfinished.h"
 
-#define WORDS_MAX 1024 /* bytes kept of what an unmount that failed says */
+#define WORDS_MAX     1024 /* bytes kept of what an unmount that failed says */
+#define THAW_AFTER_MS 1000 /* what has not died of SIGKILL by then may be frozen */
 
 int orphan_exit(
 	const struct state_dir *dir, bool *ret_found, struct exit_entry *ret, struct error *err)
@@ -46,24 +48,86 @@ int orphan_exit(
 	return 0;
 }
 
-/* Kills a process if it still is the one, and waits for its end. */
-static int end_process(pid_t pid, uint64_t start_time, const char *id, struct error *err)
-{
-	_cleanup_(pidref_close) struct pidref p = PIDREF_INIT;
-	struct pollfd poll_fd;
-	int r = pidref_open_same(pid, start_time, &p);
+/* --- its processes --- */
 
-	if (r == -ESRCH)
-		return 0;
+/* Opened while it still is the one, and killed; left closed where it is gone already. */
+static int kill_process(
+	pid_t pid, uint64_t start_time, const char *id, struct pidref *ret, struct error *err)
+{
+	int r = pidref_open_same(pid, start_time, ret);
+
 	if (r == 0)
-		r = pidref_signal(&p, SIGKILL);
-	if (r < 0 && r != -ESRCH)
-		return error_errno(err, r, "container %s: process %d cannot be killed", id, pid);
-	poll_fd = (struct pollfd){ .fd = p.fd, .events = POLLIN };
-	if (r == 0 && poll(&poll_fd, 1, STOP_GRACE_MS) == 0)
-		return error_set(err, CODE_DEADLINE_EXCEEDED,
-			"container %s: process %d does not die", id, pid);
+		r = pidref_signal(ret, SIGKILL);
+	return r < 0 && r != -ESRCH
+		       ? error_errno(err, r, "container %s: process %d cannot be killed", id, pid)
+		       : 0;
+}
+
+/* Whether it has ended, or does within ms. */
+static bool has_ended(const struct pidref *p, int ms)
+{
+	struct pollfd poll_fd = { .fd = p->fd, .events = POLLIN };
+
+	return p->fd < 0 || poll(&poll_fd, 1, ms) != 0;
+}
+
+static bool have_ended(const struct pidref *killed, size_t n, int ms)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!has_ended(&killed[i], ms))
+			return false;
+	return true;
+}
+
+/* Lets what is frozen run. Whether that helped is seen by whether the killed die. */
+static void thaw(const struct container_record *r)
+{
+	_cleanup_(runtime_deinit) struct runtime rt = RUNTIME_INIT;
+	_cleanup_(runtime_outcome_deinit) struct runtime_outcome outcome = RUNTIME_OUTCOME_INIT;
+	const struct runtime_request request = { .verb = RUNTIME_RESUME, .id = r->id };
+
+	if (orphan_runtime(r, &rt, NULL) == 0)
+		runtime_run(&rt, &request, &outcome, NULL);
+}
+
+/* All are signalled before any is waited for: the frozen are thawed to nothing but their end. */
+static int end_killed(
+	const struct container_record *r, const struct pidref *killed, size_t n, struct error *err)
+{
+	bool is_frozen = strcmp(r->status, "paused") == 0 || strcmp(r->status, "pausing") == 0;
+
+	/* somebody may have paused it without its shim, or the shim died before it could write it */
+	if (have_ended(killed, n, is_frozen ? 0 : THAW_AFTER_MS))
+		return 0;
+	thaw(r);
+	for (size_t i = 0; i < n; i++)
+		if (!has_ended(&killed[i], STOP_GRACE_MS))
+			return error_set(err, CODE_DEADLINE_EXCEEDED,
+				"container %s: process %d does not die", r->id, killed[i].pid);
 	return 0;
+}
+
+static int end_processes(const struct container_record *r, struct error *err)
+{
+	struct pidref *killed = calloc(r->n_execs + 1, sizeof(*killed));
+	size_t n = 0;
+	int code = 0;
+
+	if (!killed)
+		return error_errno(err, -ENOMEM, "container %s", r->id);
+	for (; n <= r->n_execs && code == 0; n++) {
+		bool is_init = n == r->n_execs;
+
+		killed[n] = PIDREF_INIT;
+		code = kill_process(is_init ? r->pid : r->execs[n].pid,
+			is_init ? r->start_time : r->execs[n].start_time, r->id, &killed[n], err);
+	}
+	if (code == 0)
+		code = end_killed(r, killed, n, err);
+	while (n-- > 0)
+		pidref_close(&killed[n]);
+	free(killed);
+	return code;
 }
 
 static bool init_lives(const struct container_record *r)
@@ -202,12 +266,7 @@ static int end_container(
 		return error_set(err, CODE_FAILED_PRECONDITION,
 			"container %s was being created when its shim died: --force removes it",
 			r->id);
-	for (size_t i = 0; i < r->n_execs; i++) {
-		code = end_process(r->execs[i].pid, r->execs[i].start_time, r->id, err);
-		if (code != 0)
-			return code;
-	}
-	code = end_process(r->pid, r->start_time, r->id, err);
+	code = end_processes(r, err);
 	if (code == 0 && r->making.is_so)
 		code = unfinished_end_run(r, shim_pid, err);
 	if (code == 0 && r->making.is_so)

@@ -58,6 +58,26 @@ is_orphaned() {
 	assert_status 0
 }
 
+@test "an orphan that is frozen dies of force, with its execs" {
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	cleat exec -d "$ID" sleep 100
+	cleat pause "$ID"
+	kill_shim
+	run --separate-stderr cleat delete --force "$ID"
+	assert_equal "$stderr" ""
+	assert_status 0
+	assert_equal "$(cleat list --json)" "[]"
+}
+
+@test "an orphan that somebody else has frozen dies of force" {
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	runtime --root "$ROOT/r/default" pause "$ID"
+	kill_shim
+	run --separate-stderr cleat delete --force "$ID"
+	assert_equal "$stderr" ""
+	assert_status 0
+}
+
 @test "an exit that was recorded is told" {
 	edit_config "$BUNDLE" '.process.args = ["/bin/tool", "exit", "33"]'
 	cleat run -d --bundle "$BUNDLE" "$ID"
