@@ -2,7 +2,8 @@
 /*
  * Subscriptions. Prints nothing. Subtle: a container's folder is there before its shim listens,
  * and shim.json tells when it does; so a folder without one is watched until it appears. The
- * watch is set before the look, or what happens in between would be missed.
+ * watch is set before the look, or what happens in between would be missed. The kernel tells an
+ * overflow of its queue with the number -1, which is what a source without a watch has.
  */
 #include "supervisor/cli/feed.h"
 
@@ -237,11 +238,45 @@ static int follow_existing(const char *ns, const char *id, void *userdata)
 	return follow(userdata, id, false);
 }
 
-static void on_folder_changed(struct feed *feed, const struct inotify_event *e)
+static int follow_new(const char *ns, const char *id, void *userdata)
+{
+	(void)ns;
+	return follow(userdata, id, true);
+}
+
+/* Its shim may listen by now. */
+static void source_retry(struct source *s)
 {
 	_cleanup_error_ struct error err = ERROR_INIT;
+
+	if (s->wd < 0 || source_connect(s, &err) != 0)
+		source_free(s);
+}
+
+/* There was more to tell than the kernel kept: looks for all of it. */
+static void rescan(struct feed *feed)
+{
+	_cleanup_error_ struct error err = ERROR_INIT;
+	struct list *pos, *next;
+
+	list_for_each_safe (pos, next, &feed->sources) {
+		struct source *s = list_entry(pos, struct source, feed_link);
+
+		if (s->wd >= 0)
+			source_retry(s);
+	}
+	if (state_each(feed->cli->root, feed->cli->ns, follow_new, feed, &err) > 0)
+		feed_fail(feed, &err);
+}
+
+static void on_folder_changed(struct feed *feed, const struct inotify_event *e)
+{
 	struct source *s;
 
+	if (e->mask & IN_Q_OVERFLOW) {
+		rescan(feed);
+		return;
+	}
 	if (e->wd == feed->namespace_wd) {
 		if (e->len > 0 && id_is_valid(e->name))
 			follow(feed, e->name, true);
@@ -252,8 +287,7 @@ static void on_folder_changed(struct feed *feed, const struct inotify_event *e)
 		return;
 	if (e->mask & IN_IGNORED)
 		s->wd = -1;
-	if (s->wd < 0 || source_connect(s, &err) != 0)
-		source_free(s);
+	source_retry(s);
 }
 
 static void on_inotify(evutil_socket_t fd, short what, void *userdata)

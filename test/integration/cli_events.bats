@@ -107,6 +107,34 @@ has_topic() { # FILE TOPIC
 	assert_match "$output" /tasks/create
 }
 
+# More changes in the folder than the kernel keeps for who does not read them.
+@test "all containers, also where the kernel has lost count of their folders" {
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	background all "$CLEAT" --root "$ROOT" events --since 0
+	wait_for 5 has_topic "$T/all.out" /tasks/start
+	kill -STOP "${PID[all]}"
+	is_halted() { [[ $(cut -d ' ' -f 3 "/proc/${PID[all]}/stat") == T ]]; }
+	wait_for 5 is_halted
+	python3 -c 'import os, sys
+[(os.mkdir(p), os.rmdir(p)) for i in range(int(sys.argv[2]) + 100) for p in [f"{sys.argv[1]}/.{i % 7}"]]
+' "$ROOT/c/default" "$(</proc/sys/fs/inotify/max_queued_events)"
+	cleat run -d --bundle "$BUNDLE" "$ID-2"
+	kill -CONT "${PID[all]}"
+	came() { grep "\"id\":\"$ID-2\"" "$T/all.out" | grep -q /tasks/create; }
+	wait_for 10 came
+	cleat delete --force "$ID-2"
+	cleat delete --force "$ID"
+	gone() { grep "\"id\":\"$ID\"" "$T/all.out" | grep -q /tasks/delete; }
+	wait_for 5 gone
+	kill -TERM "${PID[all]}"
+	finish all
+	assert_status 0
+	assert_equal "$(jq -r "select(.id == \"$ID-2\") | .topic" <<<"$output" | tr '\n' ' ')" \
+		"/tasks/create /tasks/start /tasks/exit /tasks/delete "
+	assert_equal "$(jq -r "select(.id == \"$ID\") | .topic" <<<"$output" | tr '\n' ' ')" \
+		"/tasks/create /tasks/start /tasks/exit /tasks/delete "
+}
+
 @test "of what is not there" {
 	run --separate-stderr cleat events nope
 	assert_status 125
