@@ -84,7 +84,8 @@ const struct command command_list = {
 	.group = GROUP_LOOK,
 	.usage = "[OPTIONS]",
 	.brief = "List the containers of the namespace",
-	.more = "A container whose shim is dead is \"orphaned\": `cleat delete --force` removes it.",
+	.more = "A container whose shim is dead is \"orphaned\": `cleat delete --force` removes it.\n"
+		"Where its files cannot be read it is \"unknown\", and `cleat state` says why.",
 	.options = list_option_table,
 	.options_size = sizeof(struct list_options),
 	.run = run_list,

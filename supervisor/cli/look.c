@@ -26,8 +26,9 @@ struct batch;
 struct item {
 	struct batch *batch;
 	struct target target;
-	bool opened, answered;
+	bool answered;
 	json_t *seen;
+	struct error why; /* it was not seen */
 };
 
 struct batch {
@@ -70,7 +71,8 @@ static void look_at_files(struct item *item)
 	const struct state_dir *dir = &item->target.dir;
 
 	if (!item->answered && dir->fd >= 0)
-		item->seen = look_from_files(dir, !state_dir_is_locked(dir), item->batch->full);
+		item->seen = look_from_files(
+			dir, !state_dir_is_locked(dir), item->batch->full, &item->why);
 }
 
 /* Opens one; a container that is gone or not made yet is none. */
@@ -79,10 +81,11 @@ static int add(struct cli *cli, struct batch *b, const char *id, struct error *e
 	struct item *item = &b->items[b->n_items];
 	int r;
 
-	*item = (struct item){ .batch = b, .target = TARGET_INIT };
+	*item = (struct item){ .batch = b, .target = TARGET_INIT, .why = ERROR_INIT };
 	r = target_open(cli, id, b->base, &item->target, err);
-	if (r == CODE_UNAVAILABLE && cli->via == VIA_DIRECT)
-		/* it has a folder, at least */
+	/* it has a folder, at least; who asks for one is told what is wrong with it */
+	if (cli->via == VIA_DIRECT && r != CODE_NOT_FOUND &&
+		(r == CODE_UNAVAILABLE || (r != 0 && !b->full)))
 		r = state_dir_open(cli->root, cli->ns, id, &item->target.dir, err);
 	if (r != 0)
 		return r;
@@ -111,6 +114,7 @@ static void batch_deinit(struct batch *b)
 	for (size_t i = 0; i < b->n_items; i++) {
 		target_close(&b->items[i].target);
 		json_decref(b->items[i].seen);
+		error_clear(&b->items[i].why);
 	}
 	if (b->base)
 		event_base_free(b->base);
@@ -165,6 +169,17 @@ int look_all(struct cli *cli, json_t **ret, struct error *err)
 	return r;
 }
 
+/* Why nobody told of it: its files are wrong, or there is nothing. */
+static int refuse(struct item *item, const char *id, struct error *err)
+{
+	int r = (int)item->why.code;
+
+	if (item->seen || r == CODE_OK || r == CODE_NOT_FOUND)
+		return error_set(err, CODE_NOT_FOUND, "container %s: does not exist", id);
+	error_move(err, &item->why);
+	return r;
+}
+
 int look_one(struct cli *cli, const char *id, json_t **ret, struct error *err)
 {
 	struct batch b = { .base = event_base_new(), .timeout_ms = ANSWER_MS, .full = true };
@@ -180,7 +195,7 @@ int look_one(struct cli *cli, const char *id, json_t **ret, struct error *err)
 		if (seen && strcmp(json_get_string(seen, "id", ""), id) == 0)
 			*ret = json_incref(seen);
 		else
-			r = error_set(err, CODE_NOT_FOUND, "container %s: does not exist", id);
+			r = refuse(&b.items[0], id, err);
 	}
 	batch_deinit(&b);
 	return r;

@@ -222,14 +222,30 @@ static void set_file_spec(json_t *obj, const struct container_record *r)
 	bundle_deinit(&b);
 }
 
-json_t *look_from_files(const struct state_dir *dir, bool orphaned, bool full)
+/* Something is there, and its files do not say what. */
+static json_t *make_unknown(const struct state_dir *dir, bool orphaned)
+{
+	json_t *obj = json_object();
+
+	set_string(obj, "id", dir->id);
+	set_string(obj, "namespace", dir->ns);
+	set_string(obj, "status", "unknown");
+	set(obj, "pid", json_integer(0));
+	set_string(obj, "bundle", "");
+	set_string(obj, "runtime", "");
+	set(obj, "created", json_null());
+	set_shim(obj, dir, orphaned);
+	return obj;
+}
+
+json_t *look_from_files(const struct state_dir *dir, bool orphaned, bool full, struct error *err)
 {
 	_cleanup_(container_record_deinit) struct container_record r = { 0 };
-	_cleanup_error_ struct error ignored = ERROR_INIT;
+	int code = container_record_read(dir, &r, err);
 	json_t *obj;
 
-	if (container_record_read(dir, &r, &ignored) != 0)
-		return NULL;
+	if (code != 0)
+		return code == CODE_NOT_FOUND || full ? NULL : make_unknown(dir, orphaned);
 	obj = json_object();
 	if (full) {
 		set_file_spec(obj, &r);

@@ -16,5 +16,8 @@
  */
 json_t *look_from_info(const Cleat__Shim__V1__InfoResponse *info, bool full);
 
-/* From state.json, shim.json and the ledger. orphaned: nobody holds the lock. */
-json_t *look_from_files(const struct state_dir *dir, bool orphaned, bool full);
+/*
+ * From state.json, shim.json and the ledger. orphaned: nobody holds the lock. A state.json that
+ * cannot be read is told by err; in a list its container is still there, with the status "unknown".
+ */
+json_t *look_from_files(const struct state_dir *dir, bool orphaned, bool full, struct error *err);

@@ -78,6 +78,38 @@ is_orphaned() {
 	assert_status 0
 }
 
+@test "one whose files are broken is listed, and told what is wrong with it" {
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	cp "$ROOT/c/default/$ID/state.json" "$T/state.json"
+	kill_shim
+	echo '{"v": 1, ' >"$ROOT/c/default/$ID/state.json"
+	run --separate-stderr cleat list --json
+	assert_equal "$stderr" ""
+	assert_equal "$(jq -c '.[0] | del(.created, .namespace)' <<<"$output")" \
+		"{\"id\":\"$ID\",\"status\":\"unknown\",\"pid\":0,\"bundle\":\"\",\"runtime\":\"\",\"shim_pid\":0}"
+	assert_equal "$(cleat list -q)" "$ID"
+	for command in state delete "delete --force"; do
+		# shellcheck disable=SC2086
+		run --separate-stderr cleat $command "$ID"
+		assert_status 125
+		assert_match "$stderr" "^cleat: container $ID: state.json: line "
+	done
+	cp "$T/state.json" "$ROOT/c/default/$ID/state.json"
+	cleat delete --force "$ID"
+}
+
+@test "one whose shim cannot be found by its file is listed" {
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	cp "$ROOT/c/default/$ID/shim.json" "$T/shim.json"
+	echo '{}' >"$ROOT/c/default/$ID/shim.json"
+	assert_equal "$(cleat list --json | jq -c '.[0] | [.id, .status]')" "[\"$ID\",\"running\"]"
+	run --separate-stderr cleat state "$ID"
+	assert_status 125
+	assert_match "$stderr" "^cleat: container $ID: shim.json: "
+	cp "$T/shim.json" "$ROOT/c/default/$ID/shim.json"
+	cleat delete --force "$ID"
+}
+
 @test "an exit that was recorded is told" {
 	edit_config "$BUNDLE" '.process.args = ["/bin/tool", "exit", "33"]'
 	cleat run -d --bundle "$BUNDLE" "$ID"
