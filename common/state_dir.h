@@ -35,7 +35,7 @@ char *state_default_root(void);
 
 /*
  * Makes ROOT, ROOT/c, ROOT/c/NS, ROOT/s, ROOT/r, ROOT/r/NS (0700, ours, no links). A ROOT that is
- * there may be readable by others, not writable. root is absolute.
+ * there may be readable by others, not writable. root is absolute, and UTF-8.
  */
 int state_prepare(const char *root, const char *ns, struct error *err);
 

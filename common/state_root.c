@@ -20,6 +20,7 @@
 #include "common/file.h"
 #include "common/ids.h"
 #include "common/state_dir.h"
+#include "common/text.h"
 
 #define OPEN_FOLDER (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
@@ -35,13 +36,18 @@ char *state_default_root(void)
 	return asprintf(&root, "%s/cleat", runtime_dir) < 0 ? NULL : root;
 }
 
-/* Copies root without slashes at its end. 0, -EINVAL for a relative one, -ENAMETOOLONG. */
+/*
+ * Copies root without slashes at its end. 0, -EINVAL for a relative one, -ENAMETOOLONG. -EILSEQ:
+ * no UTF-8, so that our JSON files could not name what lies in it.
+ */
 static int trim_root(const char *root, char ret[static PATH_MAX])
 {
 	size_t n = strlen(root);
 
 	if (*root != '/')
 		return -EINVAL;
+	if (!text_is_utf8(root))
+		return -EILSEQ;
 	while (n > 1 && root[n - 1] == '/')
 		n--;
 	if (n >= PATH_MAX)
@@ -123,6 +129,9 @@ static int refuse_folder(int r, const char *root, const char *name, struct error
 	if (r == -EINVAL && *root != '/')
 		return error_set(
 			err, CODE_INVALID_ARGUMENT, "root \"%s\": must be an absolute path", root);
+	if (r == -EILSEQ)
+		return error_set(
+			err, CODE_INVALID_ARGUMENT, "root \"%s\": must be valid UTF-8", root);
 	return error_errno(err, r, "%s%s%s", root, slash, name);
 }
 

@@ -25,8 +25,8 @@ struct listing {
 static json_t *make_row(
 	const char *id, const char *ns, int pid, const char *socket, const char *version)
 {
-	return json_pack("{s:s, s:s, s:i, s:s, s:s}", "id", id, "namespace", ns, "pid", pid,
-		"socket", socket, "version", version);
+	return json_pack("{s:s, s:s, s:i, s:o, s:o}", "id", id, "namespace", ns, "pid", pid,
+		"socket", print_text(socket), "version", print_text(version));
 }
 
 /* A folder without a living shim is no shim; one that goes meanwhile neither. */

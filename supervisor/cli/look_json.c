@@ -26,7 +26,7 @@ static void set(json_t *obj, const char *key, json_t *value_take)
 
 static void set_string(json_t *obj, const char *key, const char *s)
 {
-	set(obj, key, json_string(s ? s : ""));
+	set(obj, key, print_text(s ? s : ""));
 }
 
 static void set_exit(json_t *obj, bool exited, const struct task_exit *e)
@@ -42,9 +42,11 @@ static json_t *make_rootfs(const json_t *spec, const char *bundle)
 {
 	const char *path = json_get_string(json_object_get(spec, "root"), "path", "");
 
+	_cleanup_free_ char *joined = NULL;
+
 	if (!*path || *path == '/')
 		return json_string(path);
-	return json_sprintf("%s/%s", bundle, path);
+	return asprintf(&joined, "%s/%s", bundle, path) < 0 ? NULL : print_text(joined);
 }
 
 /* more: what updates have laid over the document's annotations; may be NULL. */
@@ -82,7 +84,7 @@ static void set_owner(json_t *obj, const char *path)
 
 static json_t *make_stream(const char *uri, const Cleat__Shim__V1__StreamCounters *c)
 {
-	return json_pack("{s:s, s:I, s:I}", "uri", uri, "bytes_in",
+	return json_pack("{s:o, s:I, s:I}", "uri", print_text(uri), "bytes_in",
 		(json_int_t)(c ? c->bytes_in : 0), "bytes_out", (json_int_t)(c ? c->bytes_out : 0));
 }
 

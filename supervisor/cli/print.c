@@ -18,6 +18,16 @@
 #define CELL_MAX 4096u
 #define GAP	 3
 
+json_t *print_text(const char *s)
+{
+	_cleanup_free_ char *valid =
+		s && !text_is_utf8(s) ? text_valid(s, strlen(s), strlen(s)) : NULL;
+
+	if (valid)
+		s = valid;
+	return s && text_is_utf8(s) ? json_string(s) : json_null();
+}
+
 json_t *print_moment(moment m)
 {
 	char text[CLOCK_TEXT_MAX];

@@ -10,6 +10,9 @@
 #include "common/clock.h"
 #include "common/error.h"
 
+/* Any bytes as a JSON string: '?' for what is not UTF-8. NULL, or no memory for a copy: null. */
+json_t *print_text(const char *s);
+
 /* RFC 3339 as a JSON string, or null for none. */
 json_t *print_moment(moment m);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Walks a message by its descriptor. Knows no message but Timestamp. Subtle: a name inside need
- * not be UTF-8 (protobuf-c does not check), and such a string becomes null rather than an error.
+ * not be UTF-8 (protobuf-c does not check): print_text() makes it so.
  */
 #include "supervisor/cli/proto_json.h"
 
@@ -28,9 +28,7 @@ static json_t *make_enum(const ProtobufCFieldDescriptor *f, int number)
 
 static json_t *make_string(const char *s)
 {
-	json_t *j = json_string(s ? s : "");
-
-	return j ? j : json_null();
+	return print_text(s ? s : "");
 }
 
 /* The size of one value in a repeated field's array. */

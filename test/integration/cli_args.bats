@@ -171,3 +171,16 @@ time.sleep(60)' "$ROOT/cleatd.sock"
 	assert_status 125
 	assert_match "$stderr" "standard output: No space left"
 }
+
+@test "a path that is not UTF-8: never a hole in JSON, and refused where we could not find it again" {
+	make_bundle "$BUNDLE"
+	cleat run -d --bundle "$BUNDLE" --log "file://$T/"$'l\xff' "$ID"
+	assert_equal "$(cleat state "$ID" | jq -c '.processes[0] | [.stdout.uri, .stderr.uri]')" \
+		"[\"file://$T/l?\",\"file://$T/l?\"]"
+	cleat delete --force "$ID"
+	for command in list "run --bundle $BUNDLE x"; do
+		# shellcheck disable=SC2086
+		assert_refused 'root ".*": must be valid UTF-8$' --root "$T/"$'r\xff' $command
+	done
+	[[ ! -e $T/$'r\xff' ]]
+}

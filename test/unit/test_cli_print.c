@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -69,6 +70,28 @@ static void test_table(void **state)
 				  "a-longer-name   -      / [31m\xc3\xa9\n");
 	capture(print_no_rows, text, sizeof(text));
 	assert_string_equal(text, "ID   PID   PATH\n");
+}
+
+static void test_text(void **state)
+{
+	static const struct {
+		const char *text, *wanted;
+	} cases[] = {
+		{ "", "\"\"" },
+		{ "a\xc3\xa9\n", "\"a\xc3\xa9\\n\"" },
+		{ "file:///l\xff\xfe.log", "\"file:///l??.log\"" },
+		{ "\xff", "\"?\"" },
+		{ NULL, "null" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		_cleanup_json_ json_t *j = print_text(cases[i].text);
+		char *said = json_text(j);
+
+		assert_string_equal(said, cases[i].wanted);
+		free(said);
+	}
 }
 
 static void test_moment(void **state)
@@ -168,6 +191,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_moment),
 		cmocka_unit_test(test_message),
 		cmocka_unit_test(test_message_of_other_type),

@@ -102,6 +102,9 @@ static void test_prepare_refuses_roots(void **state)
 	refuse_root(bed, "real", CODE_PERMISSION_DENIED);
 	assert_error(state_prepare("relative", NS, &err), &err, CODE_INVALID_ARGUMENT,
 		"root \"relative\": must be an absolute path");
+	assert_error(state_prepare("/tmp/cleat-\xff", NS, &err), &err, CODE_INVALID_ARGUMENT,
+		"root \"/tmp/cleat-\xff\": must be valid UTF-8");
+	assert_int_equal(access("/tmp/cleat-\xff", F_OK), -1);
 	assert_error(state_prepare(bed->path, "../x", &err), &err, CODE_INVALID_ARGUMENT, NULL);
 	if (geteuid() != 0)
 		return;
