@@ -28,10 +28,12 @@ static int read_proc(pid_t pid, const char *name, struct buf *ret)
 {
 	_cleanup_close_ int fd = -1;
 	char path[64];
+	int r;
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd_read_all(fd, ret, COMMAND_MAX);
+	r = fd < 0 ? -errno : fd_read_all(fd, ret, COMMAND_MAX);
+	return r == -EFBIG ? 0 : r; /* the rest of a long one is not shown */
 }
 
 /* The arguments with spaces between, or the name in brackets where there are none. */

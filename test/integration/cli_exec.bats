@@ -164,6 +164,13 @@ n_processes() {
 	assert_equal "$(cleat ps --json "$ID" | jq 'length')" 3
 }
 
+@test "ps shows the beginning of a command that is too long to be shown" {
+	cleat exec -d "$ID" sleep 77 "$(printf '%0100000d' 0)"
+	run cleat ps --json "$ID"
+	assert_status 0
+	assert_equal "$(jq -r '.[1].command | .[:12], .[-5:]' <<<"$output" | tr '\n' ' ')" "sleep 77 000 00... "
+}
+
 @test "no exec in a stopped or missing container" {
 	cleat kill "$ID" KILL
 	cleat wait "$ID" || true
