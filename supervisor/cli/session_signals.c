@@ -112,7 +112,8 @@ static void on_signal(struct session *s, int sig)
 	} else if (sig == SIGTSTP) {
 		stop_ourselves(s);
 	} else if (sig == SIGCONT) {
-		if (s->caller.raw || s->phase == SESSION_RUNNING)
+		/* before the relays begin there is no terminal in it */
+		if (s->caller.raw || s->phase == SESSION_STARTING || s->phase == SESSION_RUNNING)
 			terminal_make_raw(&s->caller);
 		session_resize(s);
 	} else if (s->phase == SESSION_RUNNING) {

@@ -174,6 +174,34 @@ pid_of_cleat() {
 	assert_restored
 }
 
+# It is while the runtime's start runs that its terminal is raw and it is not yet known to run.
+@test "stopped before its start is answered, it is raw again afterwards" {
+	mkfifo "$T/gate"
+	make_bundle "$BUNDLE" '.process.args = ["/bin/sh"] | .process.terminal = true'
+	cat >"$T/$RUNTIME-gated" <<-END
+		#!/bin/sh
+		case " \$* " in *" start "*) echo >$T/began; read -r line <$T/gate ;; esac
+		exec ${RUNTIME_COMMAND[*]} "\$@"
+	END
+	chmod +x "$T/$RUNTIME-gated"
+	keys "cleat run --runtime $T/$RUNTIME-gated --rm --bundle $BUNDLE $ID" Enter
+	wait_for 10 test -e "$T/began"
+	tty=$(tmux display-message -p '#{pane_tty}')
+	is_raw() { stty -a <"$tty" | grep -q -e '-isig'; }
+	wait_for 5 is_raw
+	kill -TSTP "$(pid_of_cleat)"
+	wait_for 5 shows '.*Stopped'
+	assert_restored
+	keys "clear; fg" Enter
+	wait_for 5 is_raw
+	echo >"$T/gate"
+	keys "exit 4" Enter
+	wait_for 5 shows 'outside>'
+	keys "echo status \$?" Enter
+	wait_for 5 shows 'status 4'
+	assert_restored
+}
+
 @test "a shell's last output is not lost" {
 	make_bundle "$BUNDLE" '.process.args = ["/bin/sh", "-c", "seq 1 20000 | tail -n 10000; echo end"]
 		| .process.terminal = true'
