@@ -47,7 +47,7 @@ static void on_writable(evutil_socket_t fd, short what, void *userdata)
 		r->start += (size_t)n;
 		r->len -= (size_t)n;
 	} else if (errno != EAGAIN && errno != EINTR) {
-		r->to_broken = true;
+		r->error = errno;
 	}
 	relay_step(r);
 }
@@ -63,7 +63,7 @@ static void relay_end(struct relay *r)
 /* Waits for whatever can move the bytes on. */
 static void relay_step(struct relay *r)
 {
-	if (r->to_broken)
+	if (r->error)
 		r->len = 0;
 	if (r->len == 0)
 		r->start = 0;

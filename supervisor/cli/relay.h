@@ -19,7 +19,7 @@ struct relay {
 	bool from_owned, to_owned;
 	bool to_shared; /* a write may block: only as much as is sure to fit */
 	bool eof;	/* nothing more comes from `from` */
-	bool to_broken; /* nobody reads: bytes are read and dropped */
+	int error;	/* errno of a write that failed: from then on bytes are read and dropped */
 	bool ended;
 	struct event *readable, *writable;
 	uint8_t *data;

@@ -241,6 +241,11 @@ static int session_result(struct session *s, struct error *err)
 	if (!s->exited || !s->exit_known)
 		return error_set(err, CODE_UNKNOWN, "container %s: its exit status is unknown",
 			s->target->id);
+	/* a reader that went away has had enough; what else could not be written is lost */
+	if (s->output.error && s->output.error != EPIPE) {
+		error_errno(err, -s->output.error, "standard output");
+		return cli_wrap_container(err, s->target->id);
+	}
 	s->cli->status = (int)(s->exit_status & 0xff);
 	return 0;
 }

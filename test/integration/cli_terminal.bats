@@ -202,6 +202,23 @@ pid_of_cleat() {
 	assert_restored
 }
 
+@test "output that has no room is told, and not taken for well; a reader that has gone is fine" {
+	make_bundle "$BUNDLE" '.process.args = ["/bin/sh", "-c", "echo lost; exit 3"]'
+	status=0
+	cleat run -t --rm --bundle "$BUNDLE" "$ID" </dev/null >/dev/full 2>"$T/err" || status=$?
+	assert_status 125
+	assert_equal "$(cat "$T/err")" "cleat: container $ID: standard output: No space left on device"
+	mkfifo "$T/out"
+	exec {reader}<>"$T/out"
+	exec {writer}>"$T/out"
+	exec {reader}<&-
+	status=0
+	cleat run -t --rm --bundle "$BUNDLE" "$ID" </dev/null 1>&"$writer" 2>"$T/err" || status=$?
+	exec {writer}>&-
+	assert_status 3
+	assert_equal "$(cat "$T/err")" ""
+}
+
 @test "a shell's last output is not lost" {
 	make_bundle "$BUNDLE" '.process.args = ["/bin/sh", "-c", "seq 1 20000 | tail -n 10000; echo end"]
 		| .process.terminal = true'
