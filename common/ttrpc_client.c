@@ -121,6 +121,7 @@ int ttrpc_client_new(
 		return error_errno(err, -ENOMEM, "cannot set up a connection");
 	client->base = base;
 	client->next_stream = 1;
+	client->interrupt_fd = -1;
 	list_init(&client->inboxes);
 	list_init(&client->pendings);
 	r = ttrpc_conn_init(&client->conn, base, fd_take, &ttrpc_client_async_ops);
@@ -150,6 +151,11 @@ void ttrpc_client_free(struct ttrpc_client *client)
 int ttrpc_client_fd(const struct ttrpc_client *client)
 {
 	return client->conn.fd;
+}
+
+void ttrpc_client_interrupt_by(struct ttrpc_client *client, int fd)
+{
+	client->interrupt_fd = fd;
 }
 
 int ttrpc_client_ended(struct error *err)

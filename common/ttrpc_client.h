@@ -50,6 +50,11 @@ int ttrpc_client_new(
 /* Pending calls are dropped without their callbacks. May be called from a callback. Takes NULL. */
 void ttrpc_client_free(struct ttrpc_client *client);
 int ttrpc_client_fd(const struct ttrpc_client *client);
+/*
+ * Blocking use: once fd is readable (not consumed, and not read; -1: none) whatever waits ends with
+ * CODE_CANCELLED, and the connection with it.
+ */
+void ttrpc_client_interrupt_by(struct ttrpc_client *client, int fd);
 
 /*
  * Blocking, unary. *ret is freed with protobuf_c_message_free_unpacked(). 0 or the code. A

@@ -113,10 +113,13 @@ static int on_frame(const struct ttrpc_header *header, const uint8_t *data, void
 
 /* --- waiting --- */
 
-/* 0 once the socket is ready or may be, -ETIMEDOUT, or -errno. deadline_ms < 0: none. */
+/* 0 once the socket is ready or may be, -ETIMEDOUT, -ECANCELED, or -errno. deadline_ms < 0: none. */
 static int wait_ready(const struct ttrpc_client *client, short events, int64_t deadline_ms)
 {
-	struct pollfd p = { .fd = client->conn.fd, .events = events };
+	struct pollfd p[] = {
+		{ .fd = client->conn.fd, .events = events },
+		{ .fd = client->interrupt_fd, .events = POLLIN },
+	};
 	int64_t left = -1;
 	int r;
 
@@ -127,9 +130,11 @@ static int wait_ready(const struct ttrpc_client *client, short events, int64_t d
 		if (left > INT_MAX)
 			left = INT_MAX;
 	}
-	r = poll(&p, 1, (int)left);
+	r = poll(p, 2, (int)left);
 	if (r < 0)
 		return errno == EINTR ? 0 : -errno;
+	if (p[1].revents)
+		return -ECANCELED;
 	if (r == 0 && deadline_ms <= clock_monotonic_ms())
 		return -ETIMEDOUT;
 	return 0;

@@ -19,6 +19,7 @@ struct ttrpc_client {
 
 	struct list inboxes; /* blocking: calls and streams that wait for frames */
 	size_t kept;	     /* bytes in them */
+	int interrupt_fd;    /* blocking: its reader wants to wait no more; -1: none */
 
 	struct list pendings; /* asynchronous */
 	bool ending;	      /* its pending calls are being failed */

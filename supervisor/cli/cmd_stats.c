@@ -7,15 +7,17 @@
 #include "supervisor/cli/commands.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/signalfd.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/json.h"
+#include "common/ttrpc_client.h"
 #include "metrics_v1.pb-c.h"
 #include "metrics_v2.pb-c.h"
 #include "supervisor/cli/cli.h"
@@ -137,8 +139,8 @@ static json_t *make_row(const char *id, const json_t *metrics)
 
 /* --- asking --- */
 
-/* *ret: {id, timestamp, type, metrics}, the caller's. */
-static int ask(struct cli *cli, const char *id, json_t **ret, struct error *err)
+/* *ret: {id, timestamp, type, metrics}, the caller's. stop_fd: as in round_of(). */
+static int ask(struct cli *cli, const char *id, int stop_fd, json_t **ret, struct error *err)
 {
 	Containerd__Task__V2__StatsResponse *answer;
 	json_t *metrics = NULL;
@@ -147,6 +149,7 @@ static int ask(struct cli *cli, const char *id, json_t **ret, struct error *err)
 
 	if (r != 0)
 		return r;
+	ttrpc_client_interrupt_by(t.client, stop_fd);
 	r = task_stats(cli, &t, &answer, err);
 	target_close(&t);
 	if (r != 0)
@@ -194,8 +197,11 @@ static int choose(struct cli *cli, const char *id, json_t **ret, struct error *e
 	return r;
 }
 
-/* One round; *ret_n: how many containers answered. */
-static int round_of(struct cli *cli, const char *id, size_t *ret_n, struct error *err)
+/*
+ * One round; *ret_n: how many containers answered. CODE_CANCELLED once stop_fd (-1: none) is
+ * readable before they have.
+ */
+static int round_of(struct cli *cli, const char *id, int stop_fd, size_t *ret_n, struct error *err)
 {
 	_cleanup_json_ json_t *ids = NULL, *rows = json_array();
 	const json_t *one;
@@ -209,8 +215,8 @@ static int round_of(struct cli *cli, const char *id, size_t *ret_n, struct error
 
 		if (r != 0)
 			break;
-		r = ask(cli, json_string_value(one), &stats, &failed);
-		if (r != 0 && id) {
+		r = ask(cli, json_string_value(one), stop_fd, &stats, &failed);
+		if (r != 0 && (id || r == CODE_CANCELLED)) {
 			error_move(err, &failed);
 			return r;
 		}
@@ -263,7 +269,7 @@ static bool is_stopped(struct cli *cli, const char *id)
 /* To be told to stop is the proper end of following. */
 static int follow(struct cli *cli, const char *id, int64_t interval_ms, struct error *err)
 {
-	const struct timespec pause = { interval_ms / 1000, interval_ms % 1000 * 1000000 };
+	_cleanup_close_ int stop_fd = -1;
 	sigset_t stop;
 	size_t n;
 
@@ -271,16 +277,22 @@ static int follow(struct cli *cli, const char *id, int64_t interval_ms, struct e
 	sigaddset(&stop, SIGINT);
 	sigaddset(&stop, SIGTERM);
 	sigprocmask(SIG_BLOCK, &stop, NULL);
+	stop_fd = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (stop_fd < 0)
+		return error_errno(err, -errno, "signals");
 	for (bool first = true;; first = false) {
+		struct pollfd pause = { .fd = stop_fd, .events = POLLIN };
 		int r;
 
 		/* what has gone after it was seen is the end, not a failure */
 		if (!first && id && is_stopped(cli, id))
 			return 0;
-		r = round_of(cli, id, &n, err);
+		r = round_of(cli, id, stop_fd, &n, err);
+		if (r == CODE_CANCELLED)
+			return 0;
 		if (r != 0 || (n == 0 && !first))
 			return r;
-		if (sigtimedwait(&stop, NULL, &pause) > 0)
+		if (poll(&pause, 1, (int)interval_ms) > 0)
 			return 0;
 	}
 }
@@ -296,7 +308,7 @@ static int run_stats(struct cli *cli, const void *options, int argc, char **argv
 	if (r != 0)
 		return r;
 	return o->follow || o->interval ? follow(cli, id, interval_ms, err)
-					: round_of(cli, id, &n, err);
+					: round_of(cli, id, -1, &n, err);
 }
 
 const struct command command_stats = {

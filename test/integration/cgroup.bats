@@ -158,6 +158,29 @@ limit_memory() { # DIR MIB; none of it in swap
 	cleat delete "$ID"
 }
 
+@test "stats that follow are stopped also where a shim does not answer" {
+	make_bundle "$BUNDLE"
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	shim=$(cleat state "$ID" | jq .shim_pid)
+	for sig in INT TERM; do
+		background follow "$CLEAT" --root "$ROOT" stats --json --interval 10ms "$ID"
+		wait_for 10 test -s "$T/follow.out"
+		kill -STOP "$shim"
+		halted() { [[ $(cut -d ' ' -f 3 "/proc/$shim/stat") == T ]]; }
+		wait_for 5 halted
+		connected() { [[ $(find "/proc/${PID[follow]}/fd" -lname 'socket:*') ]]; }
+		wait_for 5 connected
+		kill "-$sig" "${PID[follow]}"
+		ended() { [[ $(cut -d ' ' -f 3 "/proc/${PID[follow]}/stat" 2>/dev/null) != [RSD] ]]; }
+		wait_for 8 ended
+		finish follow
+		assert_status 0
+		assert_equal "$stderr" ""
+		kill -CONT "$shim"
+	done
+	cleat delete --force "$ID"
+}
+
 @test "past its memory limit: OOM, then EXIT 137, and oom in the ledger, every time" {
 	make_bundle "$BUNDLE" '.process.args = ["/bin/tool", "mem", "200"]'
 	limit_memory "$BUNDLE" 24

@@ -122,6 +122,25 @@ static void a_long_call_goes_both_ways(void **state)
 	ttrpc_client_free(client);
 }
 
+static void what_waits_can_be_interrupted(void **state)
+{
+	struct ttrpc_client *client = remote_client(*state);
+	_cleanup_error_ struct error err = ERROR_INIT;
+	Ttrpc__KeyValue *answer = NULL;
+	int reader, writer;
+
+	assert_int_equal(fd_pipe(&reader, &writer, 0), 0);
+	ttrpc_client_interrupt_by(client, reader);
+	assert_echo(client, "nobody minds");
+	assert_int_equal(write(writer, "x", 1), 1);
+	assert_fails(call(client, "Hold", "", "", 0, &answer, &err), CODE_CANCELLED, &err, "Hold");
+	assert_fails(call(client, "Echo", "", "", 0, &answer, &err), CODE_UNAVAILABLE, &err, "");
+	assert_null(answer);
+	ttrpc_client_free(client);
+	close(reader);
+	close(writer);
+}
+
 static void a_failure_has_the_servers_words(void **state)
 {
 	struct ttrpc_client *client = remote_client(*state);
@@ -401,6 +420,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		REMOTE(a_call_returns_the_answer),
 		REMOTE(a_long_call_goes_both_ways),
+		REMOTE(what_waits_can_be_interrupted),
 		REMOTE(a_failure_has_the_servers_words),
 		REMOTE(a_request_over_the_limit_is_not_sent),
 		REMOTE(the_server_keeps_the_deadline),
