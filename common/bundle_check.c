@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/json.h"
 #include "common/text.h"
 
 const struct check process_checks[] = {
@@ -44,7 +45,7 @@ static int check_array(const struct place *at, const json_t *j, json_type type)
 	if (!json_is_array(j))
 		return complain(at, "an array");
 	json_array_foreach (j, i, item)
-		if (json_typeof(item) != type)
+		if (json_typeof(item) != type || (type == JSON_STRING && !json_is_text(item)))
 			return error_set(at->err, CODE_INVALID_ARGUMENT, "%s: %s%s[%zu] must be %s",
 				at->what, at->prefix, at->path, i, must);
 	return 0;
@@ -60,7 +61,7 @@ static int check_map(const struct place *at, const json_t *j)
 	json_object_foreach ((json_t *)j, key, value) {
 		_cleanup_free_ char *shown = NULL;
 
-		if (json_is_string(value))
+		if (json_is_text(value))
 			continue;
 		shown = text_clean(key, strlen(key), 80);
 		return error_set(at->err, CODE_INVALID_ARGUMENT,
@@ -76,7 +77,7 @@ static int check_value(const struct place *at, const json_t *j, enum check_type 
 	case CHECK_OBJECT:
 		return json_is_object(j) ? 0 : complain(at, "an object");
 	case CHECK_STRING:
-		return json_is_string(j) ? 0 : complain(at, "a string");
+		return json_is_text(j) ? 0 : complain(at, "a string");
 	case CHECK_BOOL:
 		return json_is_boolean(j) ? 0 : complain(at, "true or false");
 	case CHECK_STRINGS:

@@ -182,7 +182,7 @@ int json_need_string(
 
 	if (!j)
 		return error_set(err, CODE_INVALID_ARGUMENT, "%s: %s is missing", what, key);
-	if (!json_is_string(j))
+	if (!json_is_text(j))
 		return error_set(err, CODE_INVALID_ARGUMENT, "%s: %s must be a string", what, key);
 	*ret = json_string_value(j);
 	return 0;
@@ -206,7 +206,7 @@ const char *json_get_string(const json_t *obj, const char *key, const char *othe
 {
 	const json_t *j = json_object_get(obj, key);
 
-	return json_is_string(j) ? json_string_value(j) : otherwise;
+	return json_is_text(j) ? json_string_value(j) : otherwise;
 }
 
 int64_t json_get_int(const json_t *obj, const char *key, int64_t otherwise)
@@ -221,6 +221,11 @@ bool json_get_bool(const json_t *obj, const char *key, bool otherwise)
 	const json_t *j = json_object_get(obj, key);
 
 	return json_is_boolean(j) ? json_is_true(j) : otherwise;
+}
+
+bool json_is_text(const json_t *j)
+{
+	return json_is_string(j) && strlen(json_string_value(j)) == json_string_length(j);
 }
 
 bool json_uint64(const json_t *j, uint64_t *ret)

@@ -43,6 +43,9 @@ const char *json_get_string(const json_t *obj, const char *key, const char *othe
 int64_t json_get_int(const json_t *obj, const char *key, int64_t otherwise);
 bool json_get_bool(const json_t *obj, const char *key, bool otherwise);
 
+/* A string that a document has as one: not what stands for an integer past 64 bits. */
+bool json_is_text(const json_t *j);
+
 /* Integers, those past 63 bits too, which json_parse() keeps as strings. false: not one that fits. */
 bool json_uint64(const json_t *j, uint64_t *ret);
 bool json_int64(const json_t *j, int64_t *ret);

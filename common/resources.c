@@ -217,7 +217,7 @@ static int check_string(
 {
 	const char *text = json_string_value(j);
 
-	if (!text || text[0] == 1)
+	if (!json_is_text(j))
 		return refuse(way, "must be a string", err);
 	if (f->chars && text[strspn(text, f->chars)] != '\0')
 		return refuse(way, "has a character that it cannot have", err);

@@ -69,7 +69,7 @@ static int copy(char **to, const json_t *value)
 
 static const char *check_kind(const json_t *value)
 {
-	if (!json_is_string(value))
+	if (!json_is_text(value))
 		return "not a string";
 	for (int kind = 0; kind < _RUNTIME_KIND_MAX; kind++)
 		if (strcmp(json_string_value(value), runtime_kind_name((enum runtime_kind)kind)) ==
@@ -101,7 +101,7 @@ static int take_command(const json_t *value, struct runtime_set *ret)
 
 static const char *check_root(const json_t *value)
 {
-	if (!json_is_string(value))
+	if (!json_is_text(value))
 		return "not a string";
 	return *json_string_value(value) == '/' ? NULL : "not an absolute path";
 }
@@ -119,7 +119,7 @@ static const char *check_options(const json_t *value)
 		_cleanup_(runtime_deinit) struct runtime any = RUNTIME_INIT;
 		const json_t *option = json_array_get(value, i);
 
-		if (!json_is_string(option))
+		if (!json_is_text(option))
 			return "not a list of strings";
 		if (runtime_add_option(&any, json_string_value(option), NULL) != 0)
 			return "an option must be NAME or NAME=VALUE, without dashes";

@@ -121,6 +121,10 @@ static void test_wrong_types_are_named(void **state)
 	refuse(*state, "{\"process\":{\"args\":\"sh\"}}", "process.args must be an array");
 	refuse(*state, "{\"process\":{\"args\":[\"a\",\"b\",3]}}",
 		"process.args[2] must be a string");
+	refuse(*state, "{\"process\":{\"args\":[18446744073709551615]}}",
+		"process.args[0] must be a string");
+	refuse(*state, "{\"process\":{\"cwd\":18446744073709551615}}",
+		"process.cwd must be a string");
 	refuse(*state, "{\"process\":{\"env\":[null]}}", "process.env[0] must be a string");
 	refuse(*state, "{\"process\":{\"cwd\":1}}", "process.cwd must be a string");
 	refuse(*state, "{\"process\":{\"terminal\":\"true\"}}",
