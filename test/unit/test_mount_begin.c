@@ -69,11 +69,20 @@ static void on_patience(evutil_socket_t fd, short what, void *userdata)
 	fail_msg("done was not told in 20 s");
 }
 
+/*
+ * Those of the test: of the others, which were there when the namespace was made, one goes when its
+ * folder is removed anywhere on the machine (rmdir(2) detaches it in every other namespace).
+ */
 static char *read_mounts(void)
 {
+	_cleanup_fclose_ FILE *f = fopen("/proc/self/mountinfo", "re");
 	struct buf b = BUF_INIT;
+	char line[4096];
 
-	assert_int_equal(fd_read_file(AT_FDCWD, "/proc/self/mountinfo", &b, 16u << 20), 0);
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		if (strstr(line, " /media"))
+			assert_int_equal(buf_append(&b, line, strlen(line)), 0);
 	assert_int_equal(buf_append(&b, "", 1), 0);
 	return (char *)b.data;
 }
