@@ -56,6 +56,7 @@ void container_free(struct container *c)
 	shim->container = NULL;
 	operations_cancel(c, NULL);
 	leftovers_forget(c);
+	outer_sessions_deinit(&c->outer_sessions);
 	while (!list_is_empty(&c->processes)) {
 		struct process *p = list_first(&c->processes, struct process, processes_link);
 

@@ -22,6 +22,7 @@
 #include "shim/annotations.h"
 #include "shim/cgroup.h"
 #include "shim/mount_spec.h"
+#include "shim/outer_sessions.h"
 #include "shim/process.h"
 
 struct shim;
@@ -48,11 +49,12 @@ struct container {
 	bool made_running;    /* Create started it, too */
 	struct criu *restore; /* what it is made from; NULL: from its bundle */
 	bool pids_private;
-	int stop_signal;	   /* for an orderly end */
-	uint64_t n_launches;	   /* begun until now: each has its number */
-	struct list leftovers;	   /* what failed launches may have left (leftover.h) */
-	struct list operations;	   /* waiting and running, in the order of arrival */
-	struct mount_spec *rootfs; /* what Create asked to have mounted */
+	int stop_signal;		      /* for an orderly end */
+	uint64_t n_launches;		      /* begun until now: each has its number */
+	struct list leftovers;		      /* what failed launches may have left (leftover.h) */
+	struct outer_sessions outer_sessions; /* of execs, gone ones too */
+	struct list operations;		      /* waiting and running, in the order of arrival */
+	struct mount_spec *rootfs;	      /* what Create asked to have mounted */
 	size_t n_rootfs;
 	char *rootfs_mounted;	 /* the folder that it is mounted onto; NULL: nothing is */
 	bool rootfs_made;	 /* that folder was not there before our create */

@@ -239,6 +239,16 @@ static void name_by_pid(struct process *p)
 	p->exec_id = copy;
 }
 
+static void know_session(const struct process *p, const struct reaped *dead)
+{
+	struct proc_stat stat;
+
+	if (dead)
+		leftovers_know_session(p->container, p->pid, dead->session);
+	else if (proc_stat_read(p->pid, &stat) == 0)
+		leftovers_know_session(p->container, p->pid, stat.session);
+}
+
 static int adopt(struct operation *op, struct error *err)
 {
 	struct process *p = op->process;
@@ -249,6 +259,8 @@ static int adopt(struct operation *op, struct error *err)
 		return r;
 	if (p->named_by_pid)
 		name_by_pid(p); /* before its exit may be written down */
+	if (op->launch->verb == RUNTIME_EXEC)
+		know_session(p, dead);
 	p->started_at = dead ? dead->at : clock_now();
 	p->status = op->launch->verb == RUNTIME_CREATE ? PROCESS_CREATED : PROCESS_RUNNING;
 	if (op->launch->inner_path)

@@ -10,8 +10,11 @@
  *     the init
  *   the init shares our pid         it cannot be known: every daemon in the container becomes our
  *     namespace                     child as well. All is left alone (README, "Limits")
- *   no session leader, or older     no: an exec's own doing by clone(CLONE_PARENT)
- *     than the launch that failed
+ *   older than the launch that      no
+ *     failed
+ *   no session leader               no: an exec's own doing by clone(CLONE_PARENT). But crun (1.8)
+ *                                   puts an exec into a session that it makes outside: left over
+ *                                   in one that is not that of an exec we know, or knew
  *   else                            yes, unless a launch that was under way when the failed one
  *                                   ended turns out to own it; those are waited for
  *
@@ -36,6 +39,7 @@
 struct leftover {
 	struct list leftovers_link;
 	struct pidref pidref;
+	pid_t session;
 	uint64_t before; /* launches with lower numbers may own it */
 };
 
@@ -64,18 +68,28 @@ static ino_t pid_ns_of(pid_t pid)
 	return stat(path, &st) < 0 ? 0 : st.st_ino;
 }
 
+/* Whether a runtime has put it into the container, and did not start it as one that we know. */
+static bool is_put_in(const struct container *c, pid_t pid, pid_t session)
+{
+	if (session == pid)
+		return true;
+	return session_is_outer(pid) && !outer_sessions_have(&c->outer_sessions, session);
+}
+
 static void look_at(pid_t pid, const struct proc_stat *stat, void *userdata)
 {
 	const struct search *s = userdata;
 	struct leftover *l;
 
-	if (stat->session != pid || stat->start_time < s->since || pid_ns_of(pid) != s->pid_ns)
+	if (stat->start_time < s->since || pid_ns_of(pid) != s->pid_ns ||
+		!is_put_in(s->c, pid, stat->session))
 		return;
 	l = calloc(1, sizeof(*l));
 	if (!l || pidref_open_same(pid, stat->start_time, &l->pidref) < 0) {
 		free(l);
 		return;
 	}
+	l->session = stat->session;
 	l->before = s->before;
 	list_append(&s->c->leftovers, &l->leftovers_link);
 }
@@ -99,6 +113,19 @@ static void drop(struct leftover *l)
 	free(l);
 }
 
+/* The launches that were under way are over: an exec of theirs is watched, and its session known. */
+static bool is_of_exec(const struct container *c, const struct leftover *l)
+{
+	return reaper_is_watched(c->shim->reaper, l->pidref.pid) ||
+	       (l->session != l->pidref.pid && outer_sessions_have(&c->outer_sessions, l->session));
+}
+
+void leftovers_know_session(struct container *c, pid_t pid, pid_t session)
+{
+	if (session > 0 && session != pid)
+		outer_sessions_note(&c->outer_sessions, session);
+}
+
 void leftovers_end(struct container *c, uint64_t oldest)
 {
 	struct list *pos, *tmp;
@@ -108,8 +135,7 @@ void leftovers_end(struct container *c, uint64_t oldest)
 
 		if (oldest < l->before)
 			continue;
-		if (!reaper_is_watched(c->shim->reaper, l->pidref.pid) &&
-			pidref_signal(&l->pidref, SIGKILL) == 0)
+		if (!is_of_exec(c, l) && pidref_signal(&l->pidref, SIGKILL) == 0)
 			log_warn("a process that an exec had left was ended", F_STR("id", c->id),
 				F_INT("pid", l->pidref.pid));
 		drop(l);

@@ -7,6 +7,7 @@
  */
 
 #include <stdint.h>
+#include <sys/types.h>
 
 struct container;
 
@@ -18,6 +19,12 @@ void leftovers_find(struct container *c, uint64_t before, uint64_t since);
 
 /* After each end of a launch: oldest is the number of the oldest under way, UINT64_MAX for none. */
 void leftovers_end(struct container *c, uint64_t oldest);
+
+/*
+ * Of an exec that has started: the session that it was put into. Where that is none of its own, what
+ * else comes to us from it is nobody's leftover, also when the exec itself is gone.
+ */
+void leftovers_know_session(struct container *c, pid_t pid, pid_t session);
 
 /* Forgets what is remembered. Safe to repeat. */
 void leftovers_forget(struct container *c);

@@ -155,8 +155,10 @@ static int peek(struct reaped *ret)
 	r.code = info.si_status;
 	r.signaled = info.si_code != CLD_EXITED;
 	r.at = clock_now();
-	if (proc_stat_read(r.pid, &stat) == 0)
+	if (proc_stat_read(r.pid, &stat) == 0) {
 		r.start_time = stat.start_time;
+		r.session = stat.session;
+	}
 	*ret = r;
 	return 1;
 }

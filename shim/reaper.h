@@ -20,6 +20,7 @@
 struct reaped {
 	pid_t pid;
 	uint64_t start_time; /* clock ticks since boot */
+	pid_t session;	     /* 0: unknown */
 	int code;	     /* exit code, or signal */
 	bool signaled;
 	moment at;

@@ -282,6 +282,13 @@ reaped() {
 	"$TOOL" wait-pid "$holder"
 }
 
+@test "tool: a sibling is a child of the parent's, and of its session" {
+	# shellcheck disable=SC2016 # the inner shell's
+	reaped '"$TOOL" sibling exit 5'
+	equal "$(grep -c '^exit [0-9]* [05]$' "$D/reaped.log")" 2
+	equal "$(grep -c '^exit [0-9]* 5$' "$D/reaped.log")" 1
+}
+
 @test "tool: touch, wait-file, wait-pid, mem, spin" {
 	"$TOOL" wait-file "$D/later/x" 3>&- &
 	mkdir "$D/later"

@@ -6,7 +6,7 @@
  * process 1 of a pid namespace. The table below is its manual.
  *
  * It never buffers output, never changes a descriptor it was given (but the terminal of `raw-cat`),
- * and leaves nothing behind but what `hold` and `orphan` are for.
+ * and leaves nothing behind but what `hold`, `sibling` and `orphan` are for.
  *
  * Subtle rule: as process 1 of a pid namespace, signals with their default disposition are thrown
  * away by the kernel. What waits for a signal here installs a handler; `kill-self` can't die then.
@@ -59,6 +59,8 @@ static const struct command commands[] = {
 	/* children */
 	{ "hold", 1, 1, tool_hold,
 		"N: leaves a child that keeps stdout, and nothing else, open for N seconds; exits 0" },
+	{ "sibling", 1, INT_MAX, tool_sibling,
+		"A...: runs this command as a child of our own parent, and ends; exits 0" },
 	{ "orphan", 1, 1, tool_orphan,
 		"N: makes N grandchildren that end as orphans, prints `ready`, waits until TERM" },
 	{ "seq", 1, INT_MAX, tool_seq,

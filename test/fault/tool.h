@@ -36,6 +36,7 @@ int tool_spin(int n_args, char **args);
 
 /* tool_family.c: children */
 int tool_hold(int n_args, char **args);
+int tool_sibling(int n_args, char **args);
 int tool_orphan(int n_args, char **args);
 int tool_seq(int n_args, char **args);
 int tool_chain(int n_args, char **args);

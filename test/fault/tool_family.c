@@ -2,7 +2,7 @@
 
 /*
  * The multi-tool's children: those it leaves behind on purpose, those it runs in turn, and those
- * that it adopts as a subreaper. Nothing but `hold` outlives its command.
+ * that it adopts as a subreaper. Nothing outlives its command but what `hold` and `sibling` leave.
  */
 
 #include "test/fault/tool.h"
@@ -13,10 +13,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -52,6 +54,18 @@ int tool_hold(int n_args, char **args)
 	while (poll(NULL, 0, (int)seconds * 1000) < 0)
 		;
 	_exit(0);
+}
+
+/* A child of our own parent, in our session: it runs a command, and we end at once. */
+int tool_sibling(int n_args, char **args)
+{
+	long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
+
+	if (pid < 0)
+		return tool_fail("clone: %s", strerror(errno));
+	if (pid > 0)
+		return 0;
+	_exit(tool_run(n_args, args));
 }
 
 /* The grandchild reads the gate, which ends only when the tool has reaped the parent: it is an

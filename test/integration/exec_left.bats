@@ -17,6 +17,7 @@ setup() {
 	cat >"$T/bin/$RUNTIME" <<-EOF
 		#!/bin/bash
 		case " \$* " in *" exec "*) ;; *) exec ${RUNTIME_COMMAND[*]} "\$@" ;; esac
+		[[ ! -e $T/good ]] || exec ${RUNTIME_COMMAND[*]} "\$@"
 		args=() pid_file=
 		while [[ \$# -gt 0 ]]; do
 			if [[ \$1 == --pid-file ]]; then pid_file=\$2; args+=(--pid-file "$T/its-pid"); shift
@@ -108,6 +109,25 @@ exec_slow() {
 	wait_for 5 n_left
 	exec_killed
 	wait_for 5 n_pids 2
+	cleat delete --force "$ID"
+}
+
+@test "nor is a child that an exec gives its own parent, which is the shim" {
+	cleat --runtime "$T/bin/$RUNTIME" run -d --bundle "$BUNDLE" "$ID"
+	exec_slow
+	touch "$T/good"
+	cleat exec -d --exec-id family "$ID" tool sibling pause
+	cleat wait --exec-id family "$ID"
+	cleat delete --exec-id family "$ID"
+	assert n_pids 3
+	echo die >"$T/gate"
+	finish slow
+	assert_status 125
+	wait_for 5 n_pids 2
+	# still: what is left over is looked for again at each end of an exec
+	run cleat exec "$ID" sh -c 'exit 3'
+	assert_status 3
+	assert n_pids 2
 	cleat delete --force "$ID"
 }
 
