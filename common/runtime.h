@@ -145,6 +145,12 @@ bool runtime_has(const struct runtime *rt, enum runtime_verb verb);
  */
 bool runtime_is_sandbox(const struct runtime *rt);
 
+/*
+ * Whether its detached run does the work in a process that has left our group, our session and its own
+ * parent: neither our signals nor our death reach that, and nobody can tell later whose it is.
+ */
+bool runtime_run_goes_apart(const struct runtime *rt);
+
 /* Whether its kill by SIGKILL lets a paused container run, without which it does not die (cgroups v1). */
 bool runtime_kill_thaws(const struct runtime *rt);
 

@@ -100,6 +100,7 @@ struct dialect {
 	bool ps_without_options;
 	bool is_sandbox;
 	bool kill_leaves_frozen;
+	bool run_goes_apart;
 };
 
 static const struct dialect dialects[] = {
@@ -117,6 +118,7 @@ static const struct dialect dialects[] = {
 		},
 		.ps_without_options = true,
 		.kill_leaves_frozen = true,
+		.run_goes_apart = true,
 	},
 	/* its --leave-running makes another sandbox and stays with it: the process does not go on */
 	[RUNTIME_RUNSC] = {
@@ -352,6 +354,11 @@ bool runtime_has(const struct runtime *rt, enum runtime_verb verb)
 bool runtime_kill_thaws(const struct runtime *rt)
 {
 	return !dialects[rt->kind].kill_leaves_frozen;
+}
+
+bool runtime_run_goes_apart(const struct runtime *rt)
+{
+	return dialects[rt->kind].run_goes_apart;
 }
 
 bool runtime_is_sandbox(const struct runtime *rt)

@@ -51,6 +51,16 @@ typedef void (*launch_done)(struct operation *op, bool ok);
  */
 void launch_begin(struct operation *op, enum runtime_verb verb, launch_done done);
 
+/*
+ * Takes back a launch that has succeeded: its process is killed, and is reaped as a stray; what its
+ * exit had reserved is given back. Nothing of it may have been told yet.
+ */
+void launch_take_back(struct process *p, enum process_status before);
+
+/* Keeps the run of a create that has begun, for who cleans up after our death. */
+struct pidref;
+void launch_record_run(struct container *c, const struct pidref *run);
+
 /* Whether a process that a run of the runtime has made is our child, or about to be. */
 bool launch_is_child(const struct shim *shim, pid_t pid);
 

@@ -7,6 +7,7 @@
  *   prepare   bundle, streams, ledger               closed, removed
  *   mounts    the rootfs list, in a child           unmounted, in a child
  *   launch    the runtime's create, pid, console    undo.c
+ *   start     where it is to run, and was not yet   undo.c
  *   publish   state.json, event, reply
  */
 #include "shim/container_life.h"
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -24,13 +26,15 @@
 #include "mount.pb-c.h"
 #include "shim/criu.h"
 #include "shim/mount.h"
+#include "shim/runtime_call.h"
 #include "shim/shim.h"
 
 static enum runtime_verb making_verb(const struct container *c)
 {
 	if (c->restore)
 		return RUNTIME_RESTORE;
-	return c->made_running ? RUNTIME_RUN : RUNTIME_CREATE;
+	return c->made_running && !runtime_run_goes_apart(&c->runtime) ? RUNTIME_RUN
+								       : RUNTIME_CREATE;
 }
 
 /* --- undoing --- */
@@ -45,7 +49,7 @@ static void undo_done(struct operation *op)
 	unlinkat(c->shim->dir.fd, "exits.jsonl", 0);
 	unlinkat(c->shim->dir.fd, "state.json", 0);
 	c->init->status = PROCESS_DELETED;
-	operation_fail(op, making_verb(c));
+	operation_fail(op, op->is_starting ? RUNTIME_START : making_verb(c));
 }
 
 static void on_unmounted(const struct error *err, void *userdata)
@@ -134,19 +138,65 @@ static void publish(struct operation *op)
 	malloc_trim(0);
 }
 
-static void on_launched(struct operation *op, bool ok)
+static void finish(struct operation *op)
 {
 	struct container *c = op->container;
 	struct shim *shim = c->shim;
 
-	if (!ok) {
-		undo_begin(op, undo_mounts);
-		return;
-	}
 	publish(op);
 	if (container_is_current(shim, c))
 		container_announce(c);
 	shim_container_changed(shim); /* it may have been told to end meanwhile */
+}
+
+static void on_started(const struct error *err, const char *words,
+	const struct runtime_outcome *outcome, void *userdata)
+{
+	struct operation *op = userdata;
+	struct process *p = op->process;
+
+	if (err->code == CODE_OK) {
+		p->started_at = clock_now();
+		if (!p->exited)
+			p->status = PROCESS_RUNNING;
+		finish(op);
+		return;
+	}
+	error_set(&op->error, err->code, "%s", error_message(err));
+	op->words = words ? strdup(words) : NULL;
+	op->was_killed = outcome && WIFSIGNALED(outcome->wait_status);
+	launch_take_back(p, PROCESS_CREATING);
+	undo_begin(op, undo_mounts);
+}
+
+/* The second half of a run in two calls. Until it has ended the container is there for nobody. */
+static void start(struct operation *op)
+{
+	struct container *c = op->container;
+	const struct runtime_request request = { .verb = RUNTIME_START, .id = c->id };
+	_cleanup_error_ struct error err = ERROR_INIT;
+	struct runtime_call *call;
+
+	op->is_starting = true;
+	if (!c->init->exited)
+		c->init->status = PROCESS_CREATING;
+	if (runtime_call_begin(
+		    c->shim, &c->runtime, &request, NULL, 0, on_started, op, &call, &err) != 0)
+		on_started(&err, NULL, NULL, op);
+	else
+		launch_record_run(c, runtime_call_process(call));
+}
+
+static void on_launched(struct operation *op, bool ok)
+{
+	const struct container *c = op->container;
+
+	if (!ok)
+		undo_begin(op, undo_mounts);
+	else if (c->made_running && making_verb(c) == RUNTIME_CREATE)
+		start(op);
+	else
+		finish(op);
 }
 
 /* What is to be restored later is not the runtime's before: its restore makes it. */

@@ -98,23 +98,27 @@ static void give_back(struct process *p)
 	p->forward_reserved = false;
 }
 
-static void launch_failed(struct operation *op)
+void launch_take_back(struct process *p, enum process_status before)
 {
-	struct process *p = op->process;
-	launch_done done = op->launch->done;
-
-	operation_clear_timer(op); /* of the console's, which is given up */
-	/* it may have been adopted: then its terminal never came */
 	reaper_unwatch(&p->child);
 	pidref_signal(&p->pidref, SIGKILL);
 	pidref_close(&p->pidref);
 	if (p->exited) /* recorded, but nobody will be told of it, nor delete it by this pid */
-		ledger_forget(op->container->shim->ledger, p->exec_id, p->pid);
+		ledger_forget(p->container->shim->ledger, p->exec_id, p->pid);
 	p->exit = (struct process_exit){ 0 };
 	p->exited = false;
 	p->pid = 0;
-	p->status = op->launch->before;
+	p->status = before;
 	give_back(p);
+}
+
+static void launch_failed(struct operation *op)
+{
+	launch_done done = op->launch->done;
+
+	operation_clear_timer(op); /* of the console's, which is given up */
+	/* it may have been adopted: then its terminal never came */
+	launch_take_back(op->process, op->launch->before);
 	if (op->launch->verb == RUNTIME_EXEC)
 		leftovers_find(op->container, op->container->n_launches, op->launch->began);
 	launch_free(op);
@@ -436,6 +440,13 @@ static int name_files(struct operation *op)
 	return l->spec_name[0] ? write_spec(op) : 0;
 }
 
+void launch_record_run(struct container *c, const struct pidref *run)
+{
+	c->making.pid = run->pid;
+	c->making.start_time = run->start_time;
+	container_save(c);
+}
+
 static int run(struct operation *op, struct error *err)
 {
 	struct container *c = op->container;
@@ -459,11 +470,8 @@ static int run(struct operation *op, struct error *err)
 	stdio_child_fds(p->stdio, child);
 	r = runtime_call_begin(c->shim, &c->runtime, &request, child, 0, on_called, op, &call, err);
 	op->is_asked = r == 0;
-	if (r == 0 && p->is_init) {
-		c->making.pid = runtime_call_process(call)->pid;
-		c->making.start_time = runtime_call_process(call)->start_time;
-		container_save(c);
-	}
+	if (r == 0 && p->is_init)
+		launch_record_run(c, runtime_call_process(call));
 	/* the run is under way: from here on its end tells the failure */
 	if (r == 0 && !p->terminal)
 		stdio_begin(p->stdio, &op->error);

@@ -37,6 +37,7 @@ struct operation {
 	struct launch *launch; /* CREATE, START of an exec, or of what is restored */
 	bool is_asked;	       /* the launch: the runtime was run, and may have made something */
 	bool was_killed;       /* the launch: in the middle of that, and could not clean up */
+	bool is_starting;      /* CREATE: what was made is being started, by another call */
 	bool is_anothers;   /* the launch: what the runtime has under the id was not made by it */
 	struct error error; /* kept while what failed is cleaned up */
 	char *words;

@@ -37,7 +37,8 @@
 #define CALL_MS 30000 /* no call of a test takes longer, whatever it waits for */
 
 struct bed {
-	bool fake; /* the runtime is the scripted one */
+	bool fake;	 /* the runtime is the scripted one */
+	char *fake_kind; /* which it is taken for; NULL: runc, whose ways it has */
 	char *dir, *root, *bundle, *script, *runtime_root;
 	char *fake_path; /* the scripted runtime: a link in dir, with its script beside it */
 	char *real_path; /* a script that is the real one, with the options that it needs here */

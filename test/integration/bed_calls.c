@@ -119,7 +119,9 @@ Google__Protobuf__Any *bed_options(
 	static char *runsc_options[] = { (char *)"platform=ptrace", (char *)"network=none",
 		(char *)"ignore-cgroups" };
 
-	o.kind = bed->fake ? (char *)"runc" : (char *)bed_runtime();
+	o.kind = (char *)bed_runtime();
+	if (bed->fake)
+		o.kind = bed->fake_kind ? bed->fake_kind : (char *)"runc";
 	if (bed->runsc)
 		o.kind = (char *)"runsc";
 	if (strcmp(o.kind, "runsc") == 0) {

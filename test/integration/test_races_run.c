@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A Create that starts as well, by one call of the runtime: the same events in the same order, the
+ * A Create that starts as well, by one call of the runtime, or over crun by two: the same events in the same order, the
  * same exits, and nothing left of one that failed, hung or was killed on the way.
  * deadline: 60
  */
@@ -162,7 +162,85 @@ static void test_not_with_a_terminal(void **state)
 		"run does not go with a terminal: create, resize, start");
 }
 
+/* --- in two calls --- */
+
+static int setup_fake_crun(void **state)
+{
+	int r = setup_fake(state);
+
+	((struct race *)*state)->bed->fake_kind = (char *)"crun";
+	return r;
+}
+
+static void test_two_calls(void **state)
+{
+	struct race *race = *state;
+
+	race_script(
+		race, "create touch @/created\nstart touch @/started\nrun fail it is not asked\n");
+	test_runs(state);
+	race_await_file(race, "created");
+	race_await_file(race, "started");
+}
+
+/* Between the two the container is there for nobody. */
+static void test_between_two_calls(void **state)
+{
+	struct race *race = *state;
+	struct flight *f;
+
+	race_script(race, "start touch @/began\nstart wait @/go\n");
+	f = race_create(race, false);
+	race_await_file(race, "began");
+	race_refused(race_call(race, "State", ""), CODE_NOT_FOUND, "container ID: not found");
+	assert_true(race_pending(f));
+	assert_int_equal(race_count_events(race, "create", ""), 0);
+	race_touch(race, "go");
+	race_ok(f);
+	assert_int_equal(bed_status(race->bed, ""), RUNNING);
+}
+
+static void test_start_fails(void **state)
+{
+	fails(*state, "start fail no luck\n", "OCI runtime start failed: *");
+}
+
+static void test_start_crashes(void **state)
+{
+	fails(*state, "start crash\n", "crun start: killed by signal 9 without a word");
+}
+
+static void test_start_crashes_after_its_work(void **state)
+{
+	fails(*state, "start crash-after-fork\n", "crun start: killed by signal 9 without a word");
+}
+
+/* It is gone by the time that it is to be started. */
+static void test_dead_between(void **state)
+{
+	fails(*state, "create init-exits 3\n", "OCI runtime start failed: *");
+}
+
+static void test_start_hangs(void **state)
+{
+	struct race *race = *state;
+
+	race->bed->deadline_ms = HANG_MS;
+	race_script(race, "start hang\n");
+	race_refused(
+		race_create(race, false), CODE_DEADLINE_EXCEEDED, "crun start: no answer in 1 s");
+	race_await_no_children(race);
+	race_script(race, "");
+	run_well(race);
+}
+
+static void test_dead_before_start_returns(void **state)
+{
+	dead_before_it_returns(*state, "start init-exits 5\n", 5);
+}
+
 #define FAKE(test) cmocka_unit_test_setup_teardown(test, setup_fake, race_teardown)
+#define CRUN(test) cmocka_unit_test_setup_teardown(test, setup_fake_crun, race_teardown)
 #define RUNC(test)                                                                                 \
 	{                                                                                          \
 #test " (runc)", test, setup_runc, race_teardown, NULL                             \
@@ -182,6 +260,14 @@ int main(void)
 		FAKE(test_crashes_after_its_fork),
 		FAKE(test_crashes_after_its_pid_file),
 		FAKE(test_not_with_a_terminal),
+		CRUN(test_two_calls),
+		CRUN(test_between_two_calls),
+		CRUN(test_start_fails),
+		CRUN(test_start_crashes),
+		CRUN(test_start_crashes_after_its_work),
+		CRUN(test_dead_between),
+		CRUN(test_start_hangs),
+		CRUN(test_dead_before_start_returns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
