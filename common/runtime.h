@@ -140,8 +140,8 @@ bool runtime_has(const struct runtime *rt, enum runtime_verb verb);
 
 /*
  * Whether its processes have pids inside only: what stands for one outside is a process of the
- * runtime's own, the sandbox for the init, and for an exec one that waits for it, passes signals on
- * (but not SIGKILL) and ends as it does.
+ * runtime's own, the sandbox for the init, and for an exec one that waits for it and ends as it does,
+ * but passes no signal on.
  */
 bool runtime_is_sandbox(const struct runtime *rt);
 

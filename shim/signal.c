@@ -140,8 +140,8 @@ void process_kill(struct process *p, uint32_t signal, bool all, op_done done, vo
 	}
 	if (r == 0) {
 		p->kill_sent |= signal == SIGKILL;
-		/* whom we know outside would die and leave it alive */
-		if (signal == SIGKILL && p->inner_pid > 0) {
+		/* whom we know outside would die of it, and leave it alive */
+		if (p->inner_pid > 0) {
 			kill_by_runtime(p->container,
 				&(struct runtime_request){
 					.verb = RUNTIME_KILL, .kill_pid = p->inner_pid },
