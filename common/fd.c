@@ -96,6 +96,29 @@ int fd_read_file(int dir, const char *path, struct buf *buf, size_t limit)
 	return fd_read_all(fd, buf, limit);
 }
 
+int fd_reopen_pipe(int fd, int *ret)
+{
+	_cleanup_close_ int again = -1;
+	char path[FD_PATH_MAX];
+	struct stat st;
+	int flags = fcntl(fd, F_GETFL), r;
+
+	if (flags < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISFIFO(st.st_mode))
+		return -EINVAL;
+	fd_path(fd, path);
+	/* without it the open would wait for the other side */
+	again = open(path, (flags & O_ACCMODE) | O_NONBLOCK | O_CLOEXEC);
+	if (again < 0)
+		return -errno;
+	r = fd_set_nonblock(again, flags & O_NONBLOCK);
+	if (r < 0)
+		return r;
+	*ret = TAKE_FD(again);
+	return 0;
+}
+
 int fd_of_data(const void *data, size_t n, int *ret)
 {
 	_cleanup_close_ int fd = memfd_create("cleat", MFD_CLOEXEC);

@@ -34,6 +34,12 @@ int fd_read_all(int fd, struct buf *buf, size_t limit);
  */
 int fd_read_file(int dir, const char *path, struct buf *buf, size_t limit);
 
+/*
+ * Opens a pipe or FIFO anew, for the same access and with the same O_NONBLOCK, so that what is done to
+ * the flags of the one does not show in the other. -EINVAL for anything else, or as open(2).
+ */
+int fd_reopen_pipe(int fd, int *ret);
+
 /* A file in memory that holds n bytes, to be read from its beginning. 0 or -errno. */
 int fd_of_data(const void *data, size_t n, int *ret);
 

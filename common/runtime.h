@@ -141,7 +141,8 @@ bool runtime_has(const struct runtime *rt, enum runtime_verb verb);
 /*
  * Whether its processes have pids inside only: what stands for one outside is a process of the
  * runtime's own, the sandbox for the init, and for an exec one that waits for it and ends as it does,
- * but passes no signal on.
+ * but passes no signal on. It makes the pipes that it is given non-blocking, and where two are one
+ * description it believes that the second is meant to be so.
  */
 bool runtime_is_sandbox(const struct runtime *rt);
 

@@ -467,6 +467,8 @@ static int run(struct operation *op, struct error *err)
 	struct runtime_call *call;
 	int child[3], r;
 
+	if (runtime_is_sandbox(&c->runtime))
+		stdio_reopen_pipes(p->stdio);
 	stdio_child_fds(p->stdio, child);
 	r = runtime_call_begin(c->shim, &c->runtime, &request, child, 0, on_called, op, &call, err);
 	op->is_asked = r == 0;

@@ -273,6 +273,20 @@ void stdio_child_fds(const struct stdio *s, int ret[3])
 		ret[i] = s->one[i].child;
 }
 
+void stdio_reopen_pipes(struct stdio *s)
+{
+	for (int i = 0; i < N_STREAMS; i++) {
+		int again;
+
+		/* where we copy, the pipe is our own */
+		if (s->one[i].child < 0 || s->one[i].stream ||
+			fd_reopen_pipe(s->one[i].child, &again) < 0)
+			continue;
+		fd_close(&s->one[i].child);
+		s->one[i].child = again;
+	}
+}
+
 /* --- starting --- */
 
 static int start_one(struct stdio *s, int i, struct error *err)

@@ -65,6 +65,13 @@ int stdio_open(struct event_base *base, const struct stdio_spec *spec, struct st
 void stdio_child_fds(const struct stdio *s, int ret[3]);
 
 /*
+ * For a runtime that changes the flags of what it is given: a caller's pipes are opened anew for the
+ * child, so that the caller's stay as they are. One that cannot be opened (a FIFO that nobody reads,
+ * say) goes as it is.
+ */
+void stdio_reopen_pipes(struct stdio *s);
+
+/*
  * The runtime has been forked with them: closes our copies of the process's ends and starts
  * copying. With a terminal there is nothing to do yet: 0. Called once.
  */

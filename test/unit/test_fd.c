@@ -243,6 +243,37 @@ static void test_count(void **state)
 	assert_int_equal(fd_count(), before);
 }
 
+static void test_a_pipe_opened_anew_has_flags_of_its_own(void **state)
+{
+	int in, out, again_in, again_out, file;
+	char text[8] = "";
+
+	(void)state;
+	assert_int_equal(fd_pipe(&in, &out, 0), 0);
+	assert_int_equal(fd_set_nonblock(in, false), 0);
+	assert_int_equal(fd_set_nonblock(out, false), 0);
+	assert_int_equal(fd_reopen_pipe(in, &again_in), 0);
+	assert_int_equal(fd_reopen_pipe(out, &again_out), 0);
+	assert_false(fcntl(again_out, F_GETFL) & O_NONBLOCK);
+	assert_true(fcntl(again_out, F_GETFD) & FD_CLOEXEC);
+	assert_int_equal(fd_set_nonblock(again_out, true), 0);
+	assert_false(fcntl(out, F_GETFL) & O_NONBLOCK);
+	close(out);
+	assert_int_equal(write(again_out, "word", 4), 4);
+	close(again_out);
+	close(in);
+	assert_int_equal(read(again_in, text, sizeof(text)), 4);
+	assert_string_equal(text, "word");
+	assert_int_equal(read(again_in, text, sizeof(text)), 0);
+	close(again_in);
+
+	/* not a pipe; nothing */
+	file = open("/dev/null", O_RDWR | O_CLOEXEC);
+	assert_int_equal(fd_reopen_pipe(file, &again_out), -EINVAL);
+	close(file);
+	assert_int_equal(fd_reopen_pipe(file, &again_out), -EBADF);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -259,6 +290,7 @@ int main(void)
 		cmocka_unit_test(test_write_errors),
 		cmocka_unit_test(test_path),
 		cmocka_unit_test(test_count),
+		cmocka_unit_test(test_a_pipe_opened_anew_has_flags_of_its_own),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
