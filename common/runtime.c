@@ -138,6 +138,19 @@ int runtime_init(struct runtime *ret, const char *kind, const char *command, con
 	return 0;
 }
 
+int runtime_own_root(struct runtime *rt, const char *id)
+{
+	char *root;
+
+	if (!runtime_abbreviates_ids(rt))
+		return 0;
+	if (asprintf(&root, "%s/%s", rt->root, id) < 0)
+		return -ENOMEM;
+	free(rt->root);
+	rt->root = root;
+	return 0;
+}
+
 void runtime_deinit(struct runtime *rt)
 {
 	free(rt->command);

@@ -116,6 +116,12 @@ struct runtime_request {
 int runtime_init(struct runtime *ret, const char *kind, const char *command, const char *root,
 	uint32_t deadline_ms, struct error *err);
 void runtime_deinit(struct runtime *rt);
+
+/*
+ * Where the runtime abbreviates ids, makes its root one for this container alone: ROOT/ID, which
+ * runtime_leftover_remove() removes. 0 or -ENOMEM.
+ */
+int runtime_own_root(struct runtime *rt, const char *id);
 int runtime_copy(struct runtime *to, const struct runtime *from);
 
 /* Adds "name=value" or "name". Letters, digits and '-' in the name: else CODE_INVALID_ARGUMENT. */
@@ -145,6 +151,12 @@ bool runtime_has(const struct runtime *rt, enum runtime_verb verb);
  * description it believes that the second is meant to be so.
  */
 bool runtime_is_sandbox(const struct runtime *rt);
+
+/*
+ * Whether it takes the beginning of an id for the id, so that what is asked of one container may be
+ * done to another: see runtime_own_root().
+ */
+bool runtime_abbreviates_ids(const struct runtime *rt);
 
 /*
  * Whether its detached run does the work in a process that has left our group, our session and its own

@@ -101,6 +101,7 @@ struct dialect {
 	bool is_sandbox;
 	bool kill_leaves_frozen;
 	bool run_goes_apart;
+	bool abbreviates_ids;
 };
 
 static const struct dialect dialects[] = {
@@ -132,6 +133,7 @@ static const struct dialect dialects[] = {
 		.interval_in_seconds = true,
 		.ps_without_options = true,
 		.is_sandbox = true,
+		.abbreviates_ids = true,
 	},
 };
 _Static_assert(sizeof(dialects) / sizeof(*dialects) == _RUNTIME_KIND_MAX, "one for each");
@@ -354,6 +356,11 @@ bool runtime_has(const struct runtime *rt, enum runtime_verb verb)
 bool runtime_kill_thaws(const struct runtime *rt)
 {
 	return !dialects[rt->kind].kill_leaves_frozen;
+}
+
+bool runtime_abbreviates_ids(const struct runtime *rt)
+{
+	return dialects[rt->kind].abbreviates_ids;
 }
 
 bool runtime_run_goes_apart(const struct runtime *rt)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See the header. Never touches a folder that has a state.json, nor a name that runc does not give.
+ * See the header. Never touches the folder of a container that the runtime knows, nor a name that the
+ * runtime does not give.
  * Subtle: only what is itself below the folder is unmounted, by the folder's descriptor and never
  * through a link; a mount that lies on another takes as many calls.
  */
@@ -19,6 +20,7 @@
 #include "common/cleanup.h"
 #include "common/fd.h"
 #include "common/ids.h"
+#include "common/limits.h"
 
 #define MOUNTS_MOST 16 /* on one name */
 
@@ -67,20 +69,12 @@ static int remove_files(int dir_fd)
 	return r;
 }
 
-int runtime_leftover_remove(const struct runtime *rt, const char *id)
+/* In ROOT/ID. 1 if it is gone, 0 if the container is still known. */
+static int remove_folder(int root, int dir, const char *id)
 {
-	_cleanup_close_ int root = -1, dir = -1;
 	struct stat st;
 	int r;
 
-	if (rt->kind != RUNTIME_RUNC || id_check(id, "container id", NULL) != 0)
-		return 0;
-	root = open(rt->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (root < 0)
-		return errno == ENOENT ? 0 : -errno;
-	dir = openat(root, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (dir < 0)
-		return errno == ENOENT ? 0 : -errno;
 	if (fstatat(dir, "state.json", &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
 	if (errno != ENOENT)
@@ -89,4 +83,41 @@ int runtime_leftover_remove(const struct runtime *rt, const char *id)
 	if (r == 0 && unlinkat(root, id, AT_REMOVEDIR) < 0)
 		r = errno == ENOENT ? 0 : -errno;
 	return r < 0 ? r : 1;
+}
+
+/* The root that is the container's own. As remove_folder(). */
+static int remove_own_root(const struct runtime *rt, int root, const char *id)
+{
+	const char *slash = strrchr(rt->root, '/');
+	char name[2 * LIMIT_ID + 32];
+	struct stat st;
+
+	if (!slash || strcmp(slash + 1, id) != 0)
+		return 0;
+	snprintf(name, sizeof(name), "%s_sandbox:%s.state", id, id);
+	if (fstatat(root, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return -errno;
+	snprintf(name, sizeof(name), "%s_sandbox:%s.lock", id, id);
+	if (unlinkat(root, name, 0) < 0 && errno != ENOENT)
+		return -errno;
+	return rmdir(rt->root) < 0 && errno != ENOENT ? -errno : 1;
+}
+
+int runtime_leftover_remove(const struct runtime *rt, const char *id)
+{
+	_cleanup_close_ int root = -1, dir = -1;
+
+	if (rt->kind == RUNTIME_CRUN || id_check(id, "container id", NULL) != 0)
+		return 0;
+	root = open(rt->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (rt->kind == RUNTIME_RUNSC)
+		return remove_own_root(rt, root, id);
+	dir = openat(root, id, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (dir < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return remove_folder(root, dir, id);
 }

@@ -262,7 +262,8 @@ static int add_criu_path(struct runtime *rt, const char *path, struct error *err
 	return runtime_add_option(rt, option, err);
 }
 
-int runtime_wish_resolve(const struct runtime_wish *wish, struct runtime *ret, struct error *err)
+int runtime_wish_resolve(
+	const struct runtime_wish *wish, const char *id, struct runtime *ret, struct error *err)
 {
 	_cleanup_(runtime_deinit) struct runtime rt = RUNTIME_INIT;
 	int r = runtime_init(&rt, wish->kind, wish->command, wish->root, wish->deadline_ms, err);
@@ -271,6 +272,8 @@ int runtime_wish_resolve(const struct runtime_wish *wish, struct runtime *ret, s
 		r = runtime_add_option(&rt, wish->options.v[i], err);
 	if (r == 0)
 		r = add_criu_path(&rt, wish->criu_path, err);
+	if (r == 0 && runtime_own_root(&rt, id) < 0)
+		r = error_errno(err, -ENOMEM, "options");
 	if (r != 0)
 		return r;
 	rt.systemd_cgroup = wish->systemd_cgroup;

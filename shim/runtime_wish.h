@@ -52,4 +52,5 @@ int runtime_wish_plain(const char *command, const char *shim_root, const char *n
  * Finds the program: as runtime_init() and runtime_add_option(). CODE_UNIMPLEMENTED where CRIU's is
  * named to a runtime that cannot be told.
  */
-int runtime_wish_resolve(const struct runtime_wish *wish, struct runtime *ret, struct error *err);
+int runtime_wish_resolve(
+	const struct runtime_wish *wish, const char *id, struct runtime *ret, struct error *err);

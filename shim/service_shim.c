@@ -99,7 +99,7 @@ static int check_create(const struct shim *shim, const Cleat__Shim2017__CreateRe
 	if (code == 0)
 		code = runtime_wish_plain(r->runtime, shim->dir.root, shim->ns, &wish, err);
 	wish.no_pivot = r->no_pivot;
-	return code == 0 ? runtime_wish_resolve(&wish, ret, err) : code;
+	return code == 0 ? runtime_wish_resolve(&wish, shim->id, ret, err) : code;
 }
 
 static void begin_create(struct shim *shim, struct ttrpc_call *call,

@@ -194,7 +194,7 @@ static int check_create(const struct shim *shim, const Containerd__Task__V2__Cre
 	if (code == 0)
 		code = runtime_wish_parse(r->options, shim->dir.root, shim->ns, &wish, err);
 	if (code == 0)
-		code = runtime_wish_resolve(&wish, &params->runtime, err);
+		code = runtime_wish_resolve(&wish, shim->id, &params->runtime, err);
 	if (code != 0)
 		return code;
 	params->run = wish.run;

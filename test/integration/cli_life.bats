@@ -217,7 +217,21 @@ is_status() { # ID STATUS
 	cleat delete --force "$ID-2"
 }
 
+@test "an id that another begins with is nobody else's" {
+	make_bundle "$BUNDLE"
+	cleat run -d --bundle "$BUNDLE" "$ID-2"
+	cleat create --bundle "$BUNDLE" "$ID"
+	assert is_status "$ID-2" running
+	cleat delete --force "$ID"
+	assert is_status "$ID-2" running
+	run cleat delete --force "$ID"
+	assert_status 125
+	assert is_status "$ID-2" running
+	cleat delete --force "$ID-2"
+}
+
 @test "namespaces keep equal ids apart" {
+	lacks runsc "has one socket for each id on a host"
 	make_bundle "$BUNDLE"
 	cleat -n one run -d --bundle "$BUNDLE" "$ID"
 	cleat -n two create --bundle "$BUNDLE" "$ID"
@@ -335,16 +349,23 @@ is_status() { # ID STATUS
 }
 
 @test "a container that the runtime has already, of somebody else's, is refused and left alone" {
+	lacks runsc "removes in its run what it finds under the id"
 	make_bundle "$BUNDLE"
 	mkdir -p "$ROOT/r/default"
 	chmod -R go= "$ROOT"
-	runtime --root "$ROOT/r/default" run -d -b "$BUNDLE" "$ID" </dev/null >/dev/null 3>&-
+	runtime --root "$RUNTIME_ROOT" run --detach --bundle "$BUNDLE" "$ID" </dev/null >/dev/null 3>&-
 	run --separate-stderr cleat run -d --bundle "$BUNDLE" "$ID"
 	assert_status 125
 	assert_match "$stderr" "already exists"
-	assert_equal "$(runtime --root "$ROOT/r/default" state "$ID" | jq -r .status)" running
+	assert_equal "$(runtime --root "$RUNTIME_ROOT" state "$ID" | jq -r .status)" running
 	assert_equal "$(cleat list -q)" ""
-	runtime --root "$ROOT/r/default" delete --force "$ID"
+	delete_anothers
+}
+
+# With the root, which is runsc's for this id alone.
+delete_anothers() {
+	runtime --root "$RUNTIME_ROOT" delete --force "$ID"
+	[[ $RUNTIME != runsc ]] || rmdir "$RUNTIME_ROOT"
 }
 
 # Somebody else's container, under the id and the root that cleat is about to use.
@@ -352,13 +373,13 @@ run_anothers() { # STATUS: running, or stopped
 	make_bundle "$BUNDLE"
 	mkdir -p "$ROOT/r/default"
 	chmod -R go= "$ROOT"
-	runtime --root "$ROOT/r/default" run -d -b "$BUNDLE" "$ID" </dev/null >/dev/null 3>&-
-	[[ $1 == running ]] || runtime --root "$ROOT/r/default" kill "$ID" KILL
+	runtime --root "$RUNTIME_ROOT" run --detach --bundle "$BUNDLE" "$ID" </dev/null >/dev/null 3>&-
+	[[ $1 == running ]] || runtime --root "$RUNTIME_ROOT" kill "$ID" KILL
 	wait_for 5 anothers_is "$1"
 }
 
 anothers_is() { # STATUS
-	[[ $(runtime --root "$ROOT/r/default" state "$ID" | jq -r .status) == "$1" ]]
+	[[ $(runtime --root "$RUNTIME_ROOT" state "$ID" | jq -r .status) == "$1" ]]
 }
 
 # runc looks at config.json before it looks at the id.
@@ -375,7 +396,7 @@ refused_beside_anothers() { # STATUS
 		assert anothers_is "$1"
 	done
 	assert_equal "$(cleat list -q)" ""
-	runtime --root "$ROOT/r/default" delete --force "$ID"
+	delete_anothers
 }
 
 @test "a create that fails for another reason leaves somebody else's container alone" {
@@ -395,5 +416,5 @@ refused_beside_anothers() { # STATUS
 	assert_status 125
 	assert_match "$stderr" "no answer in 1 s"
 	assert anothers_is running
-	runtime --root "$ROOT/r/default" delete --force "$ID"
+	delete_anothers
 }

@@ -18,6 +18,7 @@
 #   TAG      the folder's name: ct-XXXXXX. Whatever a test makes outside of T (a cgroup, a container's
 #            id) carries it in its name: that is how leftovers are found
 #   ROOT     T/root, cleat's own folder (--root)
+#   RUNTIME_ROOT  the --root that the runtime has for ID
 #   BUNDLE   T/bundle, not made yet; ID: TAG-c, a container's id that is unique on the machine
 #   TMPDIR   T/tmp: a program of ours that leaves a file there, or anywhere in ROOT, fails the test
 #
@@ -79,6 +80,10 @@ cleat_setup() {
 	ROOT=$T/root
 	# shellcheck disable=SC2034 # for the suites
 	BUNDLE=$T/bundle ID=$TAG-c
+	# shellcheck disable=SC2034
+	RUNTIME_ROOT=$ROOT/r/default
+	# runsc takes the beginning of an id for the id: each container has a root of its own
+	[[ $RUNTIME != runsc ]] || RUNTIME_ROOT+=/$ID
 	declare -gA PID=()
 	mkdir "$T/work" "$T/tmp" "$T/dog"
 	cd "$T/work" || return

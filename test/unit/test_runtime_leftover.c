@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a killed runc leaves below its root, with real mounts in a mount namespace of the test. */
+/* What a runtime leaves below its root, with real mounts in a mount namespace of the test. */
 #include "common/runtime_leftover.h"
 
 #include <errno.h>
@@ -114,6 +114,54 @@ static void other_runtimes_and_names_are_left_alone(void **state)
 	assert_int_equal(runtime_leftover_remove(&rt, "web"), 0);
 }
 
+/* --- a root of the container's own --- */
+
+#define RUNSC_STATE "web/web_sandbox:web.state"
+#define RUNSC_LOCK  "web/web_sandbox:web.lock"
+
+static void an_own_root_goes_with_its_lock(void **state)
+{
+	struct bed *bed = *state;
+	struct runtime rt = { .kind = RUNTIME_RUNSC };
+
+	rt.root = strdup(bed->path);
+	assert_int_equal(runtime_own_root(&rt, "web"), 0);
+	write_text(bed->dir, RUNSC_STATE, "");
+	write_text(bed->dir, RUNSC_LOCK, "");
+	assert_int_equal(runtime_leftover_remove(&rt, "web"), 0);
+	assert_true(is_there(bed->dir, RUNSC_LOCK));
+	assert_int_equal(unlinkat(bed->dir, RUNSC_STATE, 0), 0);
+	write_text(bed->dir, "web/notes", "");
+	assert_int_equal(runtime_leftover_remove(&rt, "web"), -ENOTEMPTY);
+	assert_int_equal(unlinkat(bed->dir, "web/notes", 0), 0);
+	assert_int_equal(runtime_leftover_remove(&rt, "web"), 1);
+	assert_false(is_there(bed->dir, "web"));
+	assert_int_equal(runtime_leftover_remove(&rt, "web"), 0);
+	free(rt.root);
+}
+
+/* As an older shim's record has it. */
+static void a_shared_root_stays(void **state)
+{
+	struct bed *bed = *state;
+	struct runtime rt = runtime_of(bed);
+
+	rt.kind = RUNTIME_RUNSC;
+	assert_int_equal(runtime_leftover_remove(&rt, "web"), 0);
+	assert_true(is_there(bed->dir, "web"));
+}
+
+static void only_who_abbreviates_ids_has_one(void **state)
+{
+	struct runtime rt = { .kind = RUNTIME_CRUN };
+
+	(void)state;
+	rt.root = strdup("/r");
+	assert_int_equal(runtime_own_root(&rt, "web"), 0);
+	assert_string_equal(rt.root, "/r");
+	free(rt.root);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -124,6 +172,9 @@ int main(void)
 		TEST(what_is_not_runcs_stays),
 		TEST(a_link_is_not_followed),
 		TEST(other_runtimes_and_names_are_left_alone),
+		TEST(an_own_root_goes_with_its_lock),
+		TEST(a_shared_root_stays),
+		TEST(only_who_abbreviates_ids_has_one),
 	};
 
 	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", "", MS_REC | MS_PRIVATE, NULL) < 0) {

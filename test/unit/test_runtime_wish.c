@@ -231,18 +231,22 @@ static void test_resolve(void **state)
 	w.systemd_cgroup = w.no_pivot = w.no_new_keyring = true;
 	w.deadline_ms = 5;
 	argv_add(&w.options, "platform=ptrace");
-	assert_int_equal(runtime_wish_resolve(&w, &rt, &err), 0);
+	assert_int_equal(runtime_wish_resolve(&w, "web", &rt, &err), 0);
 	assert_string_equal(rt.command, "/bin/sh");
 	assert_string_equal(rt.root, "/r/r/n");
 	assert_true(rt.systemd_cgroup && rt.no_pivot && rt.no_new_keyring);
 	assert_int_equal(rt.deadline_ms, 5);
 	assert_string_equal(rt.options.v[0], "platform=ptrace");
+	free(w.kind);
+	w.kind = strdup("runsc");
+	assert_int_equal(runtime_wish_resolve(&w, "web", &rt, &err), 0);
+	assert_string_equal(rt.root, "/r/r/n/web");
 	argv_add(&w.options, "--evil flag");
-	assert_int_equal(runtime_wish_resolve(&w, &rt, &err), CODE_INVALID_ARGUMENT);
+	assert_int_equal(runtime_wish_resolve(&w, "web", &rt, &err), CODE_INVALID_ARGUMENT);
 	argv_deinit(&w.options);
 	free(w.command);
 	w.command = strdup("cleat-test-no-such-runtime");
-	assert_int_equal(runtime_wish_resolve(&w, &rt, &err), CODE_NOT_FOUND);
+	assert_int_equal(runtime_wish_resolve(&w, "web", &rt, &err), CODE_NOT_FOUND);
 	assert_non_null(strstr(error_message(&err), "\"cleat-test-no-such-runtime\""));
 	assert_string_equal(rt.command, "/bin/sh"); /* unchanged by what failed */
 }
