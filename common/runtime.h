@@ -159,6 +159,12 @@ bool runtime_is_sandbox(const struct runtime *rt);
 bool runtime_abbreviates_ids(const struct runtime *rt);
 
 /*
+ * Whether what died while it was paused is paused in its books, so that its delete refuses it. By force
+ * it is deleted, and nothing is left, though the command crashes at its end.
+ */
+bool runtime_dead_stays_paused(const struct runtime *rt);
+
+/*
  * Whether its detached run does the work in a process that has left our group, our session and its own
  * parent: neither our signals nor our death reach that, and nobody can tell later whose it is.
  */

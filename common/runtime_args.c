@@ -102,6 +102,7 @@ struct dialect {
 	bool kill_leaves_frozen;
 	bool run_goes_apart;
 	bool abbreviates_ids;
+	bool dead_stays_paused;
 };
 
 static const struct dialect dialects[] = {
@@ -134,6 +135,7 @@ static const struct dialect dialects[] = {
 		.ps_without_options = true,
 		.is_sandbox = true,
 		.abbreviates_ids = true,
+		.dead_stays_paused = true,
 	},
 };
 _Static_assert(sizeof(dialects) / sizeof(*dialects) == _RUNTIME_KIND_MAX, "one for each");
@@ -361,6 +363,11 @@ bool runtime_kill_thaws(const struct runtime *rt)
 bool runtime_abbreviates_ids(const struct runtime *rt)
 {
 	return dialects[rt->kind].abbreviates_ids;
+}
+
+bool runtime_dead_stays_paused(const struct runtime *rt)
+{
+	return dialects[rt->kind].dead_stays_paused;
 }
 
 bool runtime_run_goes_apart(const struct runtime *rt)

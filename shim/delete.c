@@ -137,7 +137,9 @@ static void call(
 	struct operation *op, enum runtime_verb verb, uint32_t deadline_ms, runtime_call_done done)
 {
 	struct container *c = op->container;
-	const struct runtime_request request = { .verb = verb, .id = c->id };
+	const struct runtime_request request = {
+		.verb = verb, .id = c->id, .force = verb == RUNTIME_DELETE && op->is_forced
+	};
 	_cleanup_error_ struct error err = ERROR_INIT;
 
 	if (runtime_call_begin(
@@ -154,6 +156,11 @@ static void on_deleted(const struct error *err, const char *words,
 	if (remove_leftover(op->container) || err->code == CODE_OK ||
 		(words && err->code == CODE_NOT_FOUND)) {
 		unmount(op);
+		return;
+	}
+	if (words && !op->is_forced && runtime_dead_stays_paused(&op->container->runtime)) {
+		op->is_forced = true;
+		call(op, RUNTIME_DELETE, 0, on_deleted);
 		return;
 	}
 	error_set(&op->error, err->code, "%s", error_message(err));

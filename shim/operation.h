@@ -44,6 +44,7 @@ struct operation {
 	void (*undone)(struct operation *op); /* goes on once that is done */
 	struct event *timer;		      /* libevent's */
 	bool killed;			      /* DELETE: a created init was killed first */
+	bool is_forced;			      /* DELETE: the runtime is told to use force */
 };
 
 /* Queues an operation and runs it if it may. Without memory, done tells so at once. */
