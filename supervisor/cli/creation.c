@@ -315,8 +315,8 @@ int failure_status(const struct error *err)
 {
 	/* that it is the program, not a mount or the working directory */
 	static const char *const program[] = { "exec: ", "exec /", "exec \"", "executable file ",
-		"open executable", "failed to load ", "exec user process", "exec format error",
-		NULL };
+		"error finding executable ", "open executable", "failed to load ",
+		"exec user process", "exec format error", NULL };
 	static const char *const missing[] = { "executable file not found",
 		"no such file or directory", NULL };
 	static const char *const refused[] = { "permission denied", "operation not permitted",

@@ -45,6 +45,10 @@ static void test_not_found(void **state)
 	assert_int_equal(status_of("starting sandbox: creating process: failed to load /bin/nope: "
 				   "no such file or directory"),
 		127);
+	assert_int_equal(
+		status_of("starting sandbox: error finding executable \"nope\" in PATH [/bin "
+			  "/usr/bin]: no such file or directory"),
+		127);
 	assert_int_equal(status_of("exec /script: no such file or directory"), 127);
 }
 
