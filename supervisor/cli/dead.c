@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
@@ -116,13 +117,47 @@ static int kill_all(struct target *t, int sig, struct error *err)
 	return run_runtime(t, &request, &outcome, &rt, err);
 }
 
+static bool is_alive(pid_t pid, uint64_t start_time)
+{
+	struct proc_stat st;
+
+	return pid > 0 && proc_stat_read(pid, &st) == 0 && st.start_time == start_time &&
+	       st.state != 'Z';
+}
+
+/* What stands outside for those in a sandbox, whose own pids mean something else here. */
+static int recorded_pids(
+	const struct container_record *record, pid_t **ret, size_t *ret_n, struct error *err)
+{
+	pid_t *pids = calloc(record->n_execs + 1, sizeof(*pids));
+
+	if (!pids)
+		return error_errno(err, -ENOMEM, "container %s: ps", record->id);
+	*ret_n = 0;
+	if (is_alive(record->pid, record->start_time))
+		pids[(*ret_n)++] = record->pid;
+	for (size_t i = 0; i < record->n_execs; i++)
+		if (is_alive(record->execs[i].pid, record->execs[i].start_time))
+			pids[(*ret_n)++] = record->execs[i].pid;
+	*ret = pids;
+	return 0;
+}
+
 int dead_pids(struct target *t, pid_t **ret, size_t *ret_n, struct error *err)
 {
+	_cleanup_(container_record_deinit) struct container_record record = { 0 };
 	_cleanup_(runtime_outcome_deinit) struct runtime_outcome outcome = RUNTIME_OUTCOME_INIT;
 	_cleanup_(runtime_deinit) struct runtime rt = RUNTIME_INIT;
 	struct runtime_request request = { .verb = RUNTIME_PS };
-	int r = run_runtime(t, &request, &outcome, &rt, err);
+	int r = read_record(t, &record, err);
 
+	if (r == 0)
+		r = orphan_runtime(&record, &rt, err);
+	if (r == 0 && runtime_is_sandbox(&rt))
+		return recorded_pids(&record, ret, ret_n, err);
+	runtime_deinit(&rt);
+	if (r == 0)
+		r = run_runtime(t, &request, &outcome, &rt, err);
 	if (r == 0)
 		r = runtime_read_pids(&rt, &outcome.out, ret, ret_n, err);
 	return r;
