@@ -31,6 +31,7 @@ make_runtime() {
 }
 
 @test "options make a document, and are laid over one" {
+	lacks runsc "has no update"
 	make_bundle "$BUNDLE"
 	make_runtime
 	cleat --runtime "$T/$RUNTIME" run -d --bundle "$BUNDLE" "$ID"

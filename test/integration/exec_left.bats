@@ -75,8 +75,9 @@ exec_slow() {
 	cleat --runtime "$T/bin/$RUNTIME" run -d --bundle "$BUNDLE" "$ID"
 	exec_slow
 	exec_killed
-	# both are there until it is known whose they are
-	assert n_pids 3
+	# both are there until it is known whose they are. What runsc leaves has ended with its group,
+	# and the process outside is no child of ours yet
+	[[ $RUNTIME == runsc ]] || assert n_pids 3
 	echo go >"$T/gate"
 	finish slow
 	assert_status 0
@@ -97,6 +98,7 @@ exec_slow() {
 }
 
 @test "what the container's own processes leave behind is not touched" {
+	lacks runsc "has pids inside only"
 	cleat --runtime "$T/bin/$RUNTIME" run -d --bundle "$BUNDLE" "$ID"
 	# a daemon of an exec that succeeds
 	touch "$T/slow"
@@ -113,6 +115,7 @@ exec_slow() {
 }
 
 @test "nor is a child that an exec gives its own parent, which is the shim" {
+	lacks runsc "has pids inside only"
 	cleat --runtime "$T/bin/$RUNTIME" run -d --bundle "$BUNDLE" "$ID"
 	exec_slow
 	touch "$T/good"
@@ -132,6 +135,7 @@ exec_slow() {
 }
 
 @test "in a shared pid namespace it cannot be known whose it is: nothing is ended" {
+	lacks runsc "has pids inside only"
 	edit_config "$BUNDLE" '.linux.namespaces |= map(select(.type != "pid"))'
 	cleat --runtime "$T/bin/$RUNTIME" run -d --bundle "$BUNDLE" "$ID"
 	exec_killed

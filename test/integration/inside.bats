@@ -109,11 +109,8 @@ is_pause() { # PID
 	[[ $(tr '\0' ' ' <"/proc/$1/cmdline") == *"tool pause " ]]
 }
 
-# All forms, of an init and of an exec.
-look_inside() {
-	local form
-
-	# nothing, seen from outside
+# Those that have nothing, an init and an exec.
+look_from_outside() {
 	cleat run -d --bundle "$BUNDLE" "$ID" </dev/null
 	pid=$(cleat state "$ID" | jq .pid)
 	wait_for 5 is_pause "$pid"
@@ -121,8 +118,15 @@ look_inside() {
 	cleat exec -d --pid-file "$T/pid" "$ID" tool pause >/dev/null
 	wait_for 5 is_pause "$(<"$T/pid")"
 	assert_quiet_process "exec, nothing" "$(<"$T/pid")"
+	cleat delete --force "$ID"
+}
+
+# All other forms.
+look_inside() {
+	local form
 
 	# the execs
+	cleat run -d --bundle "$BUNDLE" "$ID" </dev/null
 	assert_only_stdio "exec, fd" "$(cleat exec "$ID" tool fds </dev/null)"
 	assert_only_stdio "exec, terminal" "$(cleat exec -t "$ID" tool fds </dev/null | tr -d '\r')"
 	rm -f "$T/log" "$T/file"
@@ -170,6 +174,11 @@ uri() {
 	look_inside
 }
 
+@test "the same where there is no stdio, seen from outside" {
+	lacks runsc "has processes inside only"
+	look_from_outside
+}
+
 call() {
 	"$BATS_TEST_DIRNAME/task_call.py" "$SOCKET" "$@"
 }
@@ -215,6 +224,13 @@ looked() { # FORM NAME
 @test "nor is anything that cleat itself was started with" {
 	exec 6<"$T" 7>"$T/work/extra" 9</etc/passwd 77</dev/zero
 	look_inside
+	exec 6<&- 7>&- 9<&- 77<&-
+}
+
+@test "the same of that where there is no stdio, seen from outside" {
+	lacks runsc "has processes inside only"
+	exec 6<"$T" 7>"$T/work/extra" 9</etc/passwd 77</dev/zero
+	look_from_outside
 	exec 6<&- 7>&- 9<&- 77<&-
 }
 

@@ -55,10 +55,12 @@ create_and_delete() {
 
 @test "a create that fails leaves neither mount nor folder, and of a folder that was there nothing" {
 	start_shim
-	edit_config "$BUNDLE" '.process.args = ["/bin/nope"]'
+	edit_config "$BUNDLE" '.mounts += [{destination: "/mnt", type: "bind", source: "/none/such",
+		options: ["bind"]}]'
 	for folder in no yes; do
 		run call create-on "$T/lower" "$ID" "$BUNDLE" "" "" ""
-		assert_match "$output" "/bin/nope"
+		assert_match "$output" "OCI runtime create failed: "
+		[[ $RUNTIME == runsc ]] || assert_match "$output" "/none/such"
 		assert_equal "$(test_mounts)" ""
 		assert_equal "$(test -e "$BUNDLE/rootfs" && echo yes || echo no)" "$folder"
 		run call create-on "$T/nothing" "$ID" "$BUNDLE" "" "" ""

@@ -65,7 +65,7 @@ ends() { # PID
 }
 
 took_less() { # MS SINCE
-	[[ $((${EPOCHREALTIME/./} - $2)) -lt $(($1 * 1000)) ]]
+	[[ $((${EPOCHREALTIME/./} - $2)) -lt $(($1 * SLOWER * 1000)) ]]
 }
 
 # --- the big transfers ---
@@ -324,6 +324,7 @@ took_less() { # MS SINCE
 }
 
 @test "a caller that stops reading: the process gets its SIGPIPE" {
+	lacks runsc "raises none for a pipe from outside, where the write fails alone"
 	cleat run -d --bundle "$BUNDLE" "$ID"
 	run bash -c "'$CLEAT' --root '$ROOT' exec '$ID' yes | head -n 2; echo \${PIPESTATUS[*]}"
 	assert_equal "$output" $'y\ny\n141 0'
