@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,13 +109,37 @@ static int run_runtime(struct target *t, struct runtime_request *request,
 	return r == 0 ? 0 : cli_wrap_container(err, t->id);
 }
 
-static int kill_all(struct target *t, int sig, struct error *err)
+static int kill_by_runtime(struct target *t, int sig, bool all, struct error *err)
 {
 	_cleanup_(runtime_outcome_deinit) struct runtime_outcome outcome = RUNTIME_OUTCOME_INIT;
 	_cleanup_(runtime_deinit) struct runtime rt = RUNTIME_INIT;
-	struct runtime_request request = { .verb = RUNTIME_KILL, .signal = sig, .all = true };
+	struct runtime_request request = { .verb = RUNTIME_KILL, .signal = sig, .all = all };
 
 	return run_runtime(t, &request, &outcome, &rt, err);
+}
+
+static int is_in_sandbox(struct target *t, bool *ret, struct error *err)
+{
+	_cleanup_(container_record_deinit) struct container_record record = { 0 };
+	_cleanup_(runtime_deinit) struct runtime rt = RUNTIME_INIT;
+	int r = read_record(t, &record, err);
+
+	if (r == 0)
+		r = orphan_runtime(&record, &rt, err);
+	if (r == 0)
+		*ret = runtime_is_sandbox(&rt);
+	return r;
+}
+
+/* What is known outside is the sandbox, or a process that waits: a signal is not meant for these. */
+static int kill_in_sandbox(struct target *t, const char *exec_id, int sig, struct error *err)
+{
+	if (*exec_id)
+		return error_set(err, CODE_FAILED_PRECONDITION,
+			"container %s: exec %s cannot be signalled: its shim alone knew its pid in "
+			"the sandbox",
+			t->id, exec_id);
+	return kill_by_runtime(t, sig, false, err);
 }
 
 static bool is_alive(pid_t pid, uint64_t start_time)
@@ -168,13 +193,18 @@ int dead_pids(struct target *t, pid_t **ret, size_t *ret_n, struct error *err)
 int dead_kill(struct target *t, const char *exec_id, int sig, bool all, struct error *err)
 {
 	_cleanup_(pidref_close) struct pidref p = PIDREF_INIT;
+	bool sandbox = false;
 	int r;
 
 	if (all)
-		return kill_all(t, sig, err);
+		return kill_by_runtime(t, sig, true, err);
 	r = open_process(t, exec_id, &p, err);
+	if (r == 0)
+		r = is_in_sandbox(t, &sandbox, err);
 	if (r != 0)
 		return r;
+	if (p.fd >= 0 && sandbox && (*exec_id || sig != SIGKILL))
+		return kill_in_sandbox(t, exec_id, sig, err);
 	r = p.fd < 0 ? -ESRCH : pidref_signal(&p, sig);
 	if (r == -ESRCH)
 		return error_set(

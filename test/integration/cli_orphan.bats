@@ -58,6 +58,21 @@ is_orphaned() {
 	assert_status 0
 }
 
+@test "a signal goes to its first process, which may ignore it" {
+	edit_config "$BUNDLE" '.process.args = ["/bin/tool", "ignore-term"]'
+	cleat run -d --bundle "$BUNDLE" --log "file://$T/log" "$ID"
+	wait_for 5 grep -q ready "$T/log"
+	kill_shim
+	cleat kill "$ID" TERM
+	background waiter "$CLEAT" --root "$ROOT" wait "$ID"
+	wait_for 5 awaits_a_process
+	assert [ "$(cleat state "$ID" | jq .pid)" -gt 0 ]
+	cleat kill "$ID" KILL
+	finish waiter
+	assert_equal "$output" unknown
+	cleat delete "$ID"
+}
+
 @test "an orphan that is frozen dies of force, with its execs" {
 	cleat run -d --bundle "$BUNDLE" "$ID"
 	cleat exec -d "$ID" sleep 100
