@@ -36,7 +36,10 @@ bool bundle_terminal(const struct bundle *b);
 bool bundle_private_pids(const struct bundle *b);
 /* linux.cgroupsPath, or NULL. */
 const char *bundle_cgroups_path(const struct bundle *b);
-/* The stop signal for an orderly end: annotation org.opencontainers.image.stopSignal by name or number, else SIGTERM. */
+/*
+ * The stop signal for an orderly end: annotation org.opencontainers.image.stopSignal by name or number,
+ * else SIGTERM.
+ */
 int bundle_stop_signal(const struct bundle *b);
 /* A value of `annotations`, or NULL. */
 const char *bundle_annotation(const struct bundle *b, const char *key);

@@ -14,7 +14,8 @@
 /*
  * Removes the folder of a container that the runtime does not know (any more): for runc one without
  * a state.json, with the mounts and the few files that runc makes in it; for runsc a root of the
- * container's own without its state file; anything else in it stays, and so does the folder. To be called after the runtime's delete, when none of its runs is under
- * way. 1 if a folder was removed, 0 if there was none to remove, or -errno.
+ * container's own without its state file. Anything else in it stays, and so does the folder. To be
+ * called after the runtime's delete, when none of its runs is under way. 1 if a folder was removed, 0
+ * if there was none to remove, or -errno.
  */
 int runtime_leftover_remove(const struct runtime *rt, const char *id);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A Create that starts as well, by one call of the runtime, or over crun by two: the same events in the same order, the
- * same exits, and nothing left of one that failed, hung or was killed on the way.
+ * A Create that starts as well, by one call of the runtime, or over crun by two: the same events in
+ * the same order, the same exits, and nothing left of one that failed, hung or was killed on the way.
  * deadline: 60
  */
 #include "test/integration/races.h"
