@@ -98,6 +98,9 @@ static void announce(struct process *p)
 		.late = !p->is_init && c->init->announced,
 	};
 
+	/* frozen it could not have ended; the runtime's resume is only slow to say so */
+	if (p->is_init && operation_is_running(p, OPERATION_RESUME))
+		process_publish(p, EVENT_RESUMED);
 	p->announced = true;
 	p->forward_reserved = false; /* the event uses it up */
 	events_add(c->shim->events, &args);

@@ -297,7 +297,10 @@ int container_exec(struct container *c, const struct exec_params *params, struct
 
 /* --- pause and resume --- */
 
-/* The runtime has done it. Of what has ended meanwhile nothing more is told. */
+/*
+ * The runtime has done it. What has ended meanwhile is not told to be paused; that it was resumed is
+ * told before its exit, if need be by what tells the exit (exit.c).
+ */
 static void change_status(struct operation *op, enum process_status status, enum event_kind kind)
 {
 	struct process *p = op->process;
@@ -305,8 +308,9 @@ static void change_status(struct operation *op, enum process_status status, enum
 	if (!p->exited) {
 		p->status = status;
 		container_save(p->container);
-		process_publish(p, kind);
 	}
+	if (!p->exited || (kind == EVENT_RESUMED && !p->announced))
+		process_publish(p, kind);
 	finish_and_announce(op, &ERROR_INIT, NULL);
 }
 
