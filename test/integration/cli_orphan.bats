@@ -86,7 +86,7 @@ is_orphaned() {
 
 @test "an orphan that somebody else has frozen dies of force" {
 	cleat run -d --bundle "$BUNDLE" "$ID"
-	runtime --root "$ROOT/r/default" pause "$ID"
+	runtime --root "$RUNTIME_ROOT" pause "$ID"
 	kill_shim
 	run --separate-stderr cleat delete --force "$ID"
 	assert_equal "$stderr" ""

@@ -239,6 +239,7 @@ static void test_resolve(void **state)
 	assert_string_equal(rt.options.v[0], "platform=ptrace");
 	free(w.kind);
 	w.kind = strdup("runsc");
+	runtime_deinit(&rt);
 	assert_int_equal(runtime_wish_resolve(&w, "web", &rt, &err), 0);
 	assert_string_equal(rt.root, "/r/r/n/web");
 	argv_add(&w.options, "--evil flag");
