@@ -213,7 +213,7 @@ static void parse_options(size_t type, const uint8_t *data, size_t n)
 		die("an error without code and sentence");
 	if (r == 0 && *w.root != '/')
 		die("a relative root");
-	if (r == 0 && runtime_wish_resolve(&w, &rt, &err) == 0 && *rt.command != '/')
+	if (r == 0 && runtime_wish_resolve(&w, "web", &rt, &err) == 0 && *rt.command != '/')
 		die("a relative command");
 }
 

@@ -85,8 +85,7 @@ static void take_size(struct churn *churn, const struct slot *slot, struct size 
 		fail_msg("%s: %s", life->id, error_message(&err));
 	do { /* what was closed by others is closed there a moment later; the watcher stays */
 		info = churn_info(churn, client, &err);
-		if (!info)
-			fail_msg("%s: %s", life->id, error_message(&err));
+		assert_non_null(info);
 		n_connections = info->connections;
 		ret->life = slot->life;
 		ret->shim = (pid_t)info->shim_pid;

@@ -52,11 +52,9 @@ static size_t allocations_for(struct event_base *base, int fd)
 
 static int lowest_free(void)
 {
-	int fd = eventfd(0, EFD_CLOEXEC);
-
-	assert_true(fd >= 0);
-	close(fd);
-	return fd;
+	for (int fd = 0;; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			return fd;
 }
 
 static void test_no_record_is_made_later(void **state)
