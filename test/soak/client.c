@@ -235,11 +235,11 @@ static const struct act {
 	void (*on_container)(struct client *c);
 } acts[] = {
 	{ 16, NULL, client_add_exec },
-	{ 20, client_start_exec, NULL },
-	{ 16, client_fulfil, NULL },
+	{ 24, client_start_exec, NULL },
+	{ 24, client_fulfil, NULL },
 	{ 12, client_wait_for, NULL },
 	{ 12, client_state_of, NULL },
-	{ 14, client_delete_exec, NULL },
+	{ 32, client_delete_exec, NULL },
 	{ 4, client_resize, NULL },
 	{ 10, NULL, look },
 	{ 1, NULL, pause_it },

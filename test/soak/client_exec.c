@@ -52,20 +52,30 @@ static struct name exec_name(uint32_t exec)
 	return name;
 }
 
+/* The next one from there that is not gone, as far as that is known. */
+static uint32_t next_there(const struct life *life, uint32_t from, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		const uint32_t exec = (from + i) % n;
+
+		if (!(life->execs[exec] & EXEC_DELETED))
+			return exec;
+	}
+	return from;
+}
+
 bool client_choose_exec(struct client *c, uint32_t *ret)
 {
-	const uint32_t n = c->life->n_execs;
-	const uint32_t span = client_below(c, 4) ? 24 : n;
+	const uint32_t given = c->life->n_execs, n = given < CHURN_EXECS ? given : CHURN_EXECS;
+	const uint32_t span = client_below(c, 2) && n > 24 ? 24 : n;
 
 	if (n == 0)
 		return false;
-	/* of what is gone one look in a few is enough */
-	for (size_t i = 0; i < 6; i++) {
-		*ret = n - 1 - client_below(c, span < n ? span : n);
-		if (*ret < CHURN_EXECS && !(c->life->execs[*ret] & EXEC_DELETED))
-			break;
-	}
-	return *ret < CHURN_EXECS;
+	*ret = n - 1 - client_below(c, span);
+	/* of what is gone a look now and then is enough; what nobody takes away would be ever more */
+	if (client_below(c, 16))
+		*ret = next_there(c->life, *ret, n);
+	return true;
 }
 
 static const char *exec_spec(uint32_t exec)

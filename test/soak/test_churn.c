@@ -346,7 +346,8 @@ static void test_clients_and_their_kills(void **state)
 	struct churn *churn = churn_new(*state);
 	const int64_t seconds = number_from("CHURN_SECONDS", 20);
 	const unsigned seed = (unsigned)number_from("CHURN_SEED", clock_now() % 1000000 + 1);
-	const int64_t first = seconds / 4; /* by then a shim has had all that makes it grow once */
+	/* by then a shim has had all that makes it grow once */
+	const int64_t first = seconds / 4 < 30 ? seconds / 2 : seconds / 4;
 	struct size sizes[CHURN_STEADY];
 	unsigned n_killed;
 	pid_t watcher = fork_one(churn, 0);
