@@ -10,7 +10,6 @@
 #include "test/soak/churn.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -25,10 +24,8 @@
 
 #include <cmocka.h>
 
-#include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
-#include "common/fd.h"
 #include "common/run.h"
 
 #define SETTLE_MS   20000
