@@ -38,11 +38,13 @@ ORIGINALS = [
     "api/services/ttrpc/events/v1/events.proto",
     "api/types/mount.proto",
     "api/types/task/task.proto",
+    "pkg/runtimeoptions/v1/api.proto",
     "runtime/linux/runctypes/runc.proto",
     "runtime/v2/runc/options/oci.proto",
     "runtime/v2/task/shim.proto",
 ]
 TABLES = [
+    "bootstrap.txt",
     "google_protobuf.txt",
     "metrics_v1.txt",
     "metrics_v2.txt",
@@ -139,7 +141,7 @@ def things_of(descriptors):
 
 def plain_text(text):
     """An original without gogoproto: its options are about generated Go, not about the wire."""
-    text = re.sub(r'^import (weak )?"(gogoproto/gogo|[^"]*fieldpath)\.proto";$', "", text, flags=re.M)
+    text = re.sub(r'^import (weak )?"([^"]*gogoproto/gogo|[^"]*fieldpath)\.proto";$', "", text, flags=re.M)
     text = re.sub(r"^\s*option \([^)]*\) = [^;]*;$", "", text, flags=re.M)
     text = re.sub(r"\s*\[\(gogoproto\.[^\]]*\]", "", text)
     return text.replace("import weak ", "import ")
@@ -172,7 +174,7 @@ def renamed(text, renames):
 
 MEMBER = {
     "message": re.compile(r"\d+ (repeated )?([\w.]+|map<[\w.]+,[\w.]+>) \w+"),
-    "enum": re.compile(r"\d+ \w+"),
+    "enum": re.compile(r"-?\d+ \w+"),
     "service": re.compile(r"\w+ (stream )?[\w.]+ (stream )?[\w.]+"),
 }
 
