@@ -112,19 +112,27 @@ char *text_valid(const void *data, size_t n, size_t limit)
 	return copy(data, n, limit, false);
 }
 
-bool text_is_utf8(const char *s)
+static bool is_utf8(const uint8_t *p, size_t n)
 {
-	size_t n = strlen(s);
-
 	while (n > 0) {
-		size_t length = utf8_length((const uint8_t *)s, n);
+		size_t length = utf8_length(p, n);
 
 		if (length == 0)
 			return false;
-		s += length;
+		p += length;
 		n -= length;
 	}
 	return true;
+}
+
+bool text_is_utf8(const char *s)
+{
+	return is_utf8((const uint8_t *)s, strlen(s));
+}
+
+bool text_is_string(const void *data, size_t n)
+{
+	return n == 0 || (!memchr(data, '\0', n) && is_utf8(data, n));
 }
 
 static bool is_octal(const char *s)

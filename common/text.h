@@ -22,5 +22,8 @@ char *text_valid(const void *data, size_t n, size_t limit);
 /* Whether all of it is valid UTF-8: what JSON and protobuf can carry. */
 bool text_is_utf8(const char *s);
 
+/* The same of n bytes that are to be a string: then none of them is NUL. */
+bool text_is_string(const void *data, size_t n);
+
 /* In place: a backslash and three octal digits, as /proc has them in paths (proc(5)), become the byte. */
 void text_unescape_octal(char *s);

@@ -40,6 +40,11 @@ static void test_utf8(void **state)
 	assert_true(text_is_utf8(""));
 	assert_false(text_is_utf8("na\xefve"));
 	assert_false(text_is_utf8("cut \xe2\x82"));
+	assert_true(text_is_string(NULL, 0));
+	assert_true(text_is_string("na\xc3\xafve", 6));
+	assert_false(text_is_string("na\xc3\xafve", 3));
+	assert_false(text_is_string("web\0", 4));
+	assert_false(text_is_string("\0", 1));
 }
 
 static void test_limit(void **state)
