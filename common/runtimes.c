@@ -46,17 +46,22 @@ const char *runtimes_path(void)
 	return path && *path ? path : RUNTIMES_PATH;
 }
 
-/* "FILE:LINE: runtimes.fast.options: WHAT". name and key may be NULL. */
+/* As a sentence may have it; NULL for NULL. */
+static char *show(const char *name)
+{
+	return name ? text_clean(name, strlen(name), LIMIT_NAME) : NULL;
+}
+
+/* "FILE:LINE: runtimes.fast.options: WHAT". What is not there from the right on is NULL. */
 static int refuse(const struct source *s, const char *top, const char *name, const char *key,
 	const char *what)
 {
 	const char *const path[] = { top, name, key, NULL };
-	_cleanup_free_ char *shown = name ? text_clean(name, strlen(name), LIMIT_NAME) : NULL;
-	_cleanup_free_ char *last = key ? text_clean(key, strlen(key), LIMIT_NAME) : NULL;
+	_cleanup_free_ char *first = show(top), *shown = show(name), *last = show(key);
 
 	return error_set(s->err, CODE_INVALID_ARGUMENT, "%s:%zu: %s%s%s%s%s%s%s", s->file,
-		json_line_of(s->data, s->n, path), top ? top : "", name ? "." : "",
-		name ? shown : "", key ? "." : "", key ? last : "", top ? ": " : "", what);
+		json_line_of(s->data, s->n, path), first ? first : "", name ? "." : "",
+		shown ? shown : "", key ? "." : "", last ? last : "", top ? ": " : "", what);
 }
 
 /* --- the keys of a set: each takes its value, or says what is wrong with it --- */
@@ -198,21 +203,32 @@ static const char *check_name(const char *name)
 	return NULL;
 }
 
-static int check_set(const struct source *s, const char *name, json_t *set)
+/* The first key of a set that is wrong, and why; NULL where none is. */
+static const char *check_keys(json_t *set, const char **ret_key)
 {
-	const char *wrong = check_name(name), *key;
+	const char *key, *wrong;
 	json_t *value;
 
-	if (wrong || !json_is_object(set))
-		return refuse(s, "runtimes", name, NULL, wrong ? wrong : "not an object");
 	json_object_foreach (set, key, value) {
 		const struct key *k = find_key(key);
 
 		wrong = k ? k->check(value) : "not a key that is known";
-		if (wrong)
-			return refuse(s, "runtimes", name, key, wrong);
+		if (wrong) {
+			*ret_key = key;
+			return wrong;
+		}
 	}
-	return 0;
+	return NULL;
+}
+
+static int check_set(const struct source *s, const char *name, json_t *set)
+{
+	const char *wrong = check_name(name), *key = NULL;
+
+	if (wrong || !json_is_object(set))
+		return refuse(s, "runtimes", name, NULL, wrong ? wrong : "not an object");
+	wrong = check_keys(set, &key);
+	return wrong ? refuse(s, "runtimes", name, key, wrong) : 0;
 }
 
 static int check_document(const struct source *s, json_t *j)
@@ -288,19 +304,46 @@ int runtimes_find_in(const char *file, const void *data, size_t n, const char *n
 	return take_set(&s, set, ret);
 }
 
-int runtimes_find(const char *path, const char *name, struct runtime_set *ret, struct error *err)
+/* A link is fine here: the folder is the administrator's. */
+static int read_source(const char *path, struct buf *ret, struct error *err)
 {
-	/* a link is fine here: the folder is the administrator's */
 	_cleanup_free_ char *real = realpath(path, NULL);
-	_cleanup_buf_ struct buf text = BUF_INIT;
-	int r = real ? fd_read_file(AT_FDCWD, real, &text, LIMIT_RUNTIMES_JSON) : -errno;
+	int r = real ? fd_read_file(AT_FDCWD, real, ret, LIMIT_RUNTIMES_JSON) : -errno;
 
 	if (r == -EFBIG)
 		return error_set(err, CODE_RESOURCE_EXHAUSTED, "%s: larger than %u bytes", path,
 			LIMIT_RUNTIMES_JSON);
 	if (r == -EINVAL)
 		return error_set(err, CODE_INVALID_ARGUMENT, "%s: not a regular file", path);
-	if (r < 0)
-		return error_errno(err, r, "%s", path);
-	return runtimes_find_in(path, buf_head(&text), text.len, name, ret, err);
+	return r < 0 ? error_errno(err, r, "%s", path) : 0;
+}
+
+int runtimes_find(const char *path, const char *name, struct runtime_set *ret, struct error *err)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	int r = read_source(path, &text, err);
+
+	return r == 0 ? runtimes_find_in(path, buf_head(&text), text.len, name, ret, err) : r;
+}
+
+int runtime_set_read_in(
+	const char *file, const void *data, size_t n, struct runtime_set *ret, struct error *err)
+{
+	const struct source s = { file, data, n, err };
+	const char *wrong, *key = NULL;
+	_cleanup_json_ json_t *j = NULL;
+	int r = parse(&s, &j);
+
+	if (r != 0)
+		return r;
+	wrong = json_is_object(j) ? check_keys(j, &key) : "not an object";
+	return wrong ? refuse(&s, key, NULL, NULL, wrong) : take_set(&s, j, ret);
+}
+
+int runtime_set_read(const char *path, struct runtime_set *ret, struct error *err)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	int r = read_source(path, &text, err);
+
+	return r == 0 ? runtime_set_read_in(path, buf_head(&text), text.len, ret, err) : r;
 }

@@ -3,7 +3,7 @@
 
 /*
  * runtimes.json: names for sets of runtime options. Read whenever a name is asked for that is no
- * runtime's own and no path; never written, never kept.
+ * runtime's own and no path; never written, never kept. A set may also be a file of its own.
  *
  *   {"v": 1, "runtimes": {"NAME": {"kind": "runsc", "command": "/usr/bin/runsc",
  *    "root": "/run/fast", "options": ["platform=ptrace", "network=none"],
@@ -50,3 +50,11 @@ int runtimes_find(const char *path, const char *name, struct runtime_set *ret, s
 /* The same over n bytes; file: what the sentences call it. For tests and fuzzers too. */
 int runtimes_find_in(const char *file, const void *data, size_t n, const char *name,
 	struct runtime_set *ret, struct error *err);
+
+/*
+ * One set alone, without a name, as a file's whole content: {"command": "/usr/bin/crun"}. Checked the
+ * same way: "FILE:2: options: not a list of strings". Errors as runtimes_find()'s.
+ */
+int runtime_set_read(const char *path, struct runtime_set *ret, struct error *err);
+int runtime_set_read_in(
+	const char *file, const void *data, size_t n, struct runtime_set *ret, struct error *err);

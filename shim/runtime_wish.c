@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runtime options by type URL. Never touches the disk but to find the runtime's program. Subtle:
- * the messages live in an arena, so whatever is kept of them is a copy.
+ * Runtime options by type URL. Reads nothing from disk but the one file that generic options name.
+ * Subtle: the messages live in an arena, so whatever is kept of them is a copy.
  */
 #include "shim/runtime_wish.h"
 
@@ -12,10 +12,13 @@
 
 #include "common/arena.h"
 #include "common/cleanup.h"
+#include "common/pbtext.h"
+#include "common/runtimes.h"
 #include "common/text.h"
 #include "linux_runc.pb-c.h"
 #include "monitor.pb-c.h"
 #include "runc_options.pb-c.h"
+#include "runtimeoptions.pb-c.h"
 
 #define ARENA_BYTES 1024u
 
@@ -26,6 +29,7 @@ void runtime_wish_deinit(struct runtime_wish *wish)
 	free(wish->root);
 	free(wish->spec_bundle);
 	argv_deinit(&wish->options);
+	free(wish->shim_cgroup);
 	free(wish->criu_path);
 	criu_deinit(&wish->restore);
 	*wish = RUNTIME_WISH_INIT;
@@ -42,6 +46,17 @@ static int set(char **to, const char *value)
 	return 0;
 }
 
+/* The root that somebody names is for all namespaces. Nothing is done for "". */
+static int set_root(struct runtime_wish *w, const char *root, const char *ns)
+{
+	if (!*root)
+		return 0;
+	free(w->root);
+	if (asprintf(&w->root, "%s/%s", root, ns) < 0)
+		w->root = NULL;
+	return w->root ? 0 : error_trace(-ENOMEM);
+}
+
 static int from_runc(
 	const ProtobufCMessage *message, const char *ns, struct runtime_wish *w, struct error *err)
 {
@@ -54,14 +69,10 @@ static int from_runc(
 	w->io_uid = o->io_uid;
 	w->io_gid = o->io_gid;
 	if (criu_set(&w->criu_path, o->criu_path) < 0 ||
-		criu_set(&w->restore.work_path, o->criu_work_path) < 0)
+		criu_set(&w->restore.work_path, o->criu_work_path) < 0 ||
+		criu_set(&w->shim_cgroup, o->shim_cgroup) < 0 || set_root(w, o->root, ns) < 0)
 		return -ENOMEM;
-	if (*o->root) {
-		free(w->root);
-		if (asprintf(&w->root, "%s/%s", o->root, ns) < 0)
-			w->root = NULL;
-	}
-	return w->root ? set(&w->command, o->binary_name) : error_trace(-ENOMEM);
+	return set(&w->command, o->binary_name);
 }
 
 static int from_linux_create(
@@ -75,6 +86,8 @@ static int from_linux_create(
 	w->no_new_keyring = o->no_new_keyring;
 	w->io_uid = o->io_uid;
 	w->io_gid = o->io_gid;
+	if (criu_set(&w->shim_cgroup, o->shim_cgroup) < 0)
+		return -ENOMEM;
 	return criu_of_create(o, &w->restore);
 }
 
@@ -85,14 +98,44 @@ static int from_linux_runc(
 
 	(void)err;
 	w->systemd_cgroup = o->systemd_cgroup;
-	if (criu_set(&w->criu_path, o->criu_path) < 0)
+	if (criu_set(&w->criu_path, o->criu_path) < 0 || set_root(w, o->runtime_root, ns) < 0)
 		return -ENOMEM;
-	if (*o->runtime_root) {
-		free(w->root);
-		if (asprintf(&w->root, "%s/%s", o->runtime_root, ns) < 0)
-			w->root = NULL;
+	return set(&w->command, o->runtime);
+}
+
+static int read_set(
+	const Runtimeoptions__V1__Options *o, struct runtime_set *ret, struct error *err)
+{
+	_cleanup_free_ char *shown = NULL;
+
+	if (*o->config_path == '/')
+		return runtime_set_read(o->config_path, ret, err);
+	if (*o->config_path) {
+		shown = text_clean(o->config_path, strlen(o->config_path), 200);
+		return error_set(err, CODE_INVALID_ARGUMENT,
+			"config_path \"%s\" is not an absolute path", shown ? shown : "?");
 	}
-	return w->root ? set(&w->command, o->runtime) : error_trace(-ENOMEM);
+	return o->config_body.len == 0 ? 0
+				       : runtime_set_read_in("config_body", o->config_body.data,
+						 o->config_body.len, ret, err);
+}
+
+static int from_generic(
+	const ProtobufCMessage *message, const char *ns, struct runtime_wish *w, struct error *err)
+{
+	_cleanup_runtime_set_ struct runtime_set s = RUNTIME_SET_INIT;
+	int r = read_set((const void *)message, &s, err);
+
+	if (r != 0)
+		return r;
+	w->systemd_cgroup = s.systemd_cgroup;
+	w->deadline_ms = s.deadline_ms;
+	r = set_root(w, s.root ? s.root : "", ns);
+	if (r == 0 && s.kind)
+		r = set(&w->kind, s.kind);
+	if (r == 0 && s.command)
+		r = set(&w->command, s.command);
+	return r == 0 ? argv_copy(&w->options, &s.options) : r;
 }
 
 static int from_cleat(
@@ -136,6 +179,9 @@ static const struct options_type {
 		&containerd__linux__runc__create_options__descriptor, from_linux_create },
 	{ "containerd.linux.runc.RuncOptions", &containerd__linux__runc__runc_options__descriptor,
 		from_linux_runc },
+	{ "runtimeoptions.v1.Options", &runtimeoptions__v1__options__descriptor, from_generic },
+	/* what containerd up to 1.4 called the same */
+	{ "cri.runtimeoptions.v1.Options", &runtimeoptions__v1__options__descriptor, from_generic },
 	{ "cleat.shim.v1.RuntimeOptions", &cleat__shim__v1__runtime_options__descriptor,
 		from_cleat },
 };
@@ -166,26 +212,56 @@ static int unknown_type(const char *url, struct error *err)
 		shown ? shown : "?");
 }
 
+/* ret: lives in the arena. */
+static int decode(const Google__Protobuf__Any *options, struct arena *arena,
+	const struct options_type **ret_type, ProtobufCMessage **ret, struct error *err)
+{
+	const struct options_type *type = find_type(options->type_url);
+	const ProtobufCBinaryData *value = &options->value;
+
+	if (!type)
+		return unknown_type(options->type_url, err);
+	*ret = pbtext_is_valid(type->descriptor, value->data, value->len)
+		       ? protobuf_c_message_unpack(
+				 type->descriptor, &arena->allocator, value->len, value->data)
+		       : NULL;
+	*ret_type = type;
+	if (*ret)
+		return 0;
+	return error_set(err, arena->exhausted ? CODE_RESOURCE_EXHAUSTED : CODE_INVALID_ARGUMENT,
+		"options are %s %s", arena->exhausted ? "too large a" : "not a", type->name);
+}
+
 static int read_options(const Google__Protobuf__Any *options, const char *ns,
 	struct runtime_wish *w, struct error *err)
 {
-	const struct options_type *type = find_type(options->type_url);
+	const struct options_type *type = NULL;
 	unsigned char room[ARENA_BYTES];
 	_cleanup_arena_ struct arena arena;
-	ProtobufCMessage *message;
+	ProtobufCMessage *message = NULL;
 	int r;
 
 	arena_init(&arena, room, sizeof(room), ARENA_LIMIT);
-	if (!type)
-		return unknown_type(options->type_url, err);
-	message = protobuf_c_message_unpack(
-		type->descriptor, &arena.allocator, options->value.len, options->value.data);
-	if (!message)
-		return error_set(err,
-			arena.exhausted ? CODE_RESOURCE_EXHAUSTED : CODE_INVALID_ARGUMENT,
-			"options are %s %s", arena.exhausted ? "too large a" : "not a", type->name);
-	r = type->read(message, ns, w, err);
+	r = decode(options, &arena, &type, &message, err);
+	if (r == 0)
+		r = type->read(message, ns, w, err);
 	return r < 0 ? error_errno(err, r, "options") : r;
+}
+
+bool runtime_wish_knows(const char *type_url)
+{
+	return find_type(type_url) != NULL;
+}
+
+int runtime_wish_check(const Google__Protobuf__Any *options, struct error *err)
+{
+	const struct options_type *type = NULL;
+	unsigned char room[ARENA_BYTES];
+	_cleanup_arena_ struct arena arena;
+	ProtobufCMessage *message = NULL;
+
+	arena_init(&arena, room, sizeof(room), ARENA_LIMIT);
+	return decode(options, &arena, &type, &message, err);
 }
 
 static int check_root(const struct runtime_wish *w, struct error *err)

@@ -3,7 +3,7 @@
 
 /*
  * What a client wants of the runtime: the options of a Create, told apart by their type URL, in
- * one form. Decoding asks nothing of the host; finding the runtime's program is a step of its own.
+ * one form. Finding the runtime's program is a step of its own.
  */
 
 #include <stdbool.h>
@@ -25,6 +25,7 @@ struct runtime_wish {
 	struct argv options;
 	uint32_t deadline_ms; /* 0: the default */
 	unsigned io_uid, io_gid;
+	char *shim_cgroup;   /* where the shim is to be itself; NULL: where it is */
 	char *criu_path;     /* CRIU's program; NULL: the runtime's choice */
 	struct criu restore; /* for a Create with a checkpoint; without its image */
 };
@@ -36,13 +37,21 @@ void runtime_wish_deinit(struct runtime_wish *wish);
 
 /*
  * From options (NULL: none): containerd.runc.v1.Options, containerd.linux.runc.CreateOptions and
- * RuncOptions, cleat.shim.v1.RuntimeOptions, with or without a host before the type's name. A root
- * that runc's own options name is completed with the namespace, as containerd's shims do; where
- * none is named it is ROOT/r/NS of shim_root. CODE_INVALID_ARGUMENT names an unknown type, or what
- * is wrong.
+ * RuncOptions, runtimeoptions.v1.Options, cleat.shim.v1.RuntimeOptions, with or without a host before
+ * the type's name. The generic ones have a set as runtimes.json has them, in a file (config_path,
+ * absolute; read here) or else in place (config_body); the file's errors are those of
+ * runtime_set_read(). A root that runc's or the generic options name is completed with the namespace,
+ * as containerd's shims do; where none is named it is ROOT/r/NS of shim_root. CODE_INVALID_ARGUMENT
+ * names an unknown type, or what is wrong.
  */
 int runtime_wish_parse(const Google__Protobuf__Any *options, const char *shim_root, const char *ns,
 	struct runtime_wish *ret, struct error *err);
+
+/* Whether options of that type are taken, as far as the type's name says. */
+bool runtime_wish_knows(const char *type_url);
+
+/* Decodes options and forgets them: errors as above, but for what only the values can have. */
+int runtime_wish_check(const Google__Protobuf__Any *options, struct error *err);
 
 /* Of a command alone (a name or a path, "" for the default), with the default root. */
 int runtime_wish_plain(const char *command, const char *shim_root, const char *ns,

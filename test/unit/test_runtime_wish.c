@@ -2,21 +2,12 @@
 /* What a Create's options say of the runtime, for each type of options there is. */
 #include "shim/runtime_wish.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
 #include "common/cleanup.h"
 #include "linux_runc.pb-c.h"
 #include "monitor.pb-c.h"
 #include "runc_options.pb-c.h"
+#include "runtimeoptions.pb-c.h"
+#include "test/unit/unit.h"
 
 /* Packs a message into an Any on the caller's stack. */
 static Google__Protobuf__Any any_of(const char *url, const ProtobufCMessage *message, uint8_t *room)
@@ -92,6 +83,9 @@ static void test_runc(void **state)
 	o.io_gid = 8;
 	o.binary_name = (char *)"/usr/bin/crun";
 	o.root = (char *)"/run/containerd/runc";
+	o.shim_cgroup = (char *)"/shims";
+	o.task_api_address = (char *)"ttrpc+unix:///run/x"; /* nothing to us */
+	o.task_api_version = 3;
 	for (size_t i = 0; i < sizeof(urls) / sizeof(*urls); i++) {
 		Google__Protobuf__Any any = any_of(urls[i], &o.base, room);
 		_cleanup_runtime_wish_ struct runtime_wish w = parse(&any);
@@ -101,13 +95,15 @@ static void test_runc(void **state)
 		assert_true(w.no_pivot && w.no_new_keyring && w.systemd_cgroup);
 		assert_int_equal(w.io_uid, 7);
 		assert_int_equal(w.io_gid, 8);
+		assert_string_equal(w.shim_cgroup, "/shims");
 	}
-	o.root = (char *)"";
+	o.root = o.shim_cgroup = (char *)"";
 	{
 		Google__Protobuf__Any any = any_of(urls[0], &o.base, room);
 		_cleanup_runtime_wish_ struct runtime_wish w = parse(&any);
 
 		assert_string_equal(w.root, "/run/cleat/r/moby");
+		assert_null(w.shim_cgroup);
 	}
 }
 
@@ -123,11 +119,13 @@ static void test_linux_runc(void **state)
 	(void)state;
 	c.no_pivot_root = 1;
 	c.io_gid = 5;
+	c.shim_cgroup = (char *)"/old";
 	any = any_of("types.containerd.io/containerd.linux.runc.CreateOptions", &c.base, room);
 	w = parse(&any);
 	assert_true(w.no_pivot);
 	assert_false(w.no_new_keyring);
 	assert_int_equal(w.io_gid, 5);
+	assert_string_equal(w.shim_cgroup, "/old");
 	assert_string_equal(w.root, "/run/cleat/r/moby");
 	r.runtime = (char *)"runsc";
 	r.runtime_root = (char *)"/x";
@@ -168,6 +166,118 @@ static void test_cleat(void **state)
 	assert_true(w.no_pivot);
 }
 
+/* What stands in runtimes.json under a name, in a file or in the options themselves. */
+static void test_generic(void **state)
+{
+	static const char *const urls[] = { "runtimeoptions.v1.Options",
+		"cri.runtimeoptions.v1.Options", "types.containerd.io/runtimeoptions.v1.Options" };
+	static const char file[] =
+		"{\"kind\": \"runsc\", \"command\": \"/opt/runsc\", \"root\": \"/run/fast\",\n"
+		"\"options\": [\"network=none\"], \"systemd_cgroup\": true, \"deadline_ms\": 9}\n";
+	Runtimeoptions__V1__Options o = RUNTIMEOPTIONS__V1__OPTIONS__INIT;
+	struct bed *bed = *state;
+	uint8_t room[512];
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/fast.json", bed->path);
+	write_text(bed->dir, "fast.json", file);
+	o.type_url = (char *)"io.containerd.cleat.v2.options"; /* nothing to us */
+	for (size_t i = 0; i < 2 * sizeof(urls) / sizeof(*urls); i++) {
+		bool in_place = i % 2;
+		Google__Protobuf__Any any;
+		_cleanup_runtime_wish_ struct runtime_wish w = RUNTIME_WISH_INIT;
+
+		o.config_path = in_place ? (char *)"" : path;
+		/* with a path, the body is not looked at */
+		o.config_body.data = (uint8_t *)(in_place ? file : "noise");
+		o.config_body.len = strlen((const char *)o.config_body.data);
+		any = any_of(urls[i / 2], &o.base, room);
+		w = parse(&any);
+		assert_string_equal(w.kind, "runsc");
+		assert_string_equal(w.command, "/opt/runsc");
+		assert_string_equal(w.root, "/run/fast/moby");
+		assert_int_equal(w.options.n, 1);
+		assert_string_equal(w.options.v[0], "network=none");
+		assert_true(w.systemd_cgroup);
+		assert_int_equal(w.deadline_ms, 9);
+	}
+}
+
+/* What a set leaves out is as without options. */
+static void test_generic_nothing(void **state)
+{
+	static const char *const bodies[] = { "", "{}" };
+	Runtimeoptions__V1__Options o = RUNTIMEOPTIONS__V1__OPTIONS__INIT;
+	uint8_t room[256];
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		Google__Protobuf__Any any;
+		_cleanup_runtime_wish_ struct runtime_wish w = RUNTIME_WISH_INIT;
+
+		o.config_body.data = (uint8_t *)bodies[i];
+		o.config_body.len = strlen(bodies[i]);
+		any = any_of("runtimeoptions.v1.Options", &o.base, room);
+		w = parse(&any);
+		assert_string_equal(w.kind, "");
+		assert_string_equal(w.command, "");
+		assert_string_equal(w.root, "/run/cleat/r/moby");
+		assert_int_equal(w.options.n, 0);
+	}
+}
+
+static void test_generic_refused(void **state)
+{
+	Runtimeoptions__V1__Options o = RUNTIMEOPTIONS__V1__OPTIONS__INIT;
+	_cleanup_error_ struct error err = ERROR_INIT;
+	struct runtime_wish w = RUNTIME_WISH_INIT;
+	struct bed *bed = *state;
+	Google__Protobuf__Any any;
+	char path[128], sentence[256];
+	uint8_t room[256];
+
+	o.config_path = (char *)"fast.json";
+	any = any_of("runtimeoptions.v1.Options", &o.base, room);
+	refused(&any, "config_path \"fast.json\" is not an absolute path");
+	snprintf(path, sizeof(path), "%s/fast.json", bed->path);
+	o.config_path = path;
+	any = any_of("runtimeoptions.v1.Options", &o.base, room);
+	assert_int_equal(runtime_wish_parse(&any, "/run/cleat", "moby", &w, &err), CODE_NOT_FOUND);
+	assert_non_null(strstr(error_message(&err), path));
+	assert_int_equal(runtime_wish_check(&any, &err), 0); /* the file is not looked at */
+	write_text(bed->dir, "fast.json", "{\n\"root\": \"run\"}");
+	snprintf(sentence, sizeof(sentence), "%s:2: root: not an absolute path", path);
+	refused(&any, sentence);
+	o.config_path = (char *)"";
+	o.config_body.data = (uint8_t *)"{\"x\":1}";
+	o.config_body.len = 7;
+	any = any_of("runtimeoptions.v1.Options", &o.base, room);
+	refused(&any, "config_body:1: x: not a key that is known");
+}
+
+static void test_check(void **state)
+{
+	Containerd__Runc__V1__Options runc = CONTAINERD__RUNC__V1__OPTIONS__INIT;
+	_cleanup_error_ struct error err = ERROR_INIT;
+	Google__Protobuf__Any any;
+	uint8_t room[256];
+
+	(void)state;
+	assert_true(runtime_wish_knows("containerd.runc.v1.Options"));
+	assert_true(runtime_wish_knows("types.containerd.io/containerd.linux.runc.RuncOptions"));
+	assert_false(runtime_wish_knows("containerd.runc.v1.CheckpointOptions"));
+	assert_false(runtime_wish_knows(""));
+	runc.root = (char *)"relative"; /* decodes */
+	any = any_of("containerd.runc.v1.Options", &runc.base, room);
+	assert_int_equal(runtime_wish_check(&any, &err), 0);
+	any.value.len--;
+	assert_error(runtime_wish_check(&any, &err), &err, CODE_INVALID_ARGUMENT,
+		"options are not a containerd.runc.v1.Options");
+	any.type_url = (char *)"x";
+	assert_error(runtime_wish_check(&any, &err), &err, CODE_INVALID_ARGUMENT,
+		"options of type \"x\" are not known");
+}
+
 static void test_refused(void **state)
 {
 	Cleat__Shim__V1__RuntimeOptions o = CLEAT__SHIM__V1__RUNTIME_OPTIONS__INIT;
@@ -184,6 +294,9 @@ static void test_refused(void **state)
 	any.value.len = sizeof(garbage);
 	refused(&any, "options of type \"\" are not known");
 	any.type_url = (char *)"containerd.runc.v1.Options";
+	refused(&any, "options are not a containerd.runc.v1.Options");
+	any.value.data = (uint8_t *)"\x32\x02x\0"; /* binary_name: C would take it for "x" */
+	any.value.len = 4;
 	refused(&any, "options are not a containerd.runc.v1.Options");
 	o.root = (char *)"relative";
 	any = any_of("cleat.shim.v1.RuntimeOptions", &o.base, room);
@@ -260,6 +373,10 @@ int main(void)
 		cmocka_unit_test(test_runc),
 		cmocka_unit_test(test_linux_runc),
 		cmocka_unit_test(test_cleat),
+		bed_test(test_generic),
+		cmocka_unit_test(test_generic_nothing),
+		bed_test(test_generic_refused),
+		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_greedy),
 		cmocka_unit_test(test_resolve),

@@ -72,6 +72,7 @@ static void test_mistakes(void **state)
 	refused("{\"v\":1,\n\"runtimes\":[]}", "2: runtimes: not an object");
 	refused("{\"v\":1,\"runtimes\":{},\n\"default\":\"x\"}",
 		"2: default: not a key that is known");
+	refused("{\"v\":1,\"runtimes\":{},\n\"a\\nb\":\"x\"}", "2: a b: not a key that is known");
 	refused("{\"v\":1,\"runtimes\":{},\n\"v\":1}", "2: duplicate object key near '\"v\"'");
 	refused("{\"v\":1,\"runtimes\":{\n\"fast\":5}}", "2: runtimes.fast: not an object");
 	refused("{\"v\":1,\"runtimes\":{\n\"runc\":{}}}",
@@ -135,6 +136,73 @@ static void test_files(void **state)
 	assert_error(runtimes_find(path, "fast", &s, &err), &err, CODE_INVALID_ARGUMENT, NULL);
 }
 
+static int read_set(const char *text, struct runtime_set *ret, struct error *err)
+{
+	return runtime_set_read_in("config_body", text, strlen(text), ret, err);
+}
+
+static void set_refused(const char *text, const char *sentence)
+{
+	struct runtime_set s = RUNTIME_SET_INIT;
+	struct error err = ERROR_INIT;
+	char whole[256];
+
+	snprintf(whole, sizeof(whole), "config_body:%s", sentence);
+	assert_error(read_set(text, &s, &err), &err, CODE_INVALID_ARGUMENT, whole);
+	assert_true(!s.kind && !s.command && !s.root);
+}
+
+/* A set without a name around it. */
+static void test_alone(void **state)
+{
+	struct runtime_set s = RUNTIME_SET_INIT;
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	assert_ok(read_set("{\"kind\":\"crun\",\"command\":\"crun\",\"root\":\"/run/x\","
+			   "\"options\":[\"debug\"],\"systemd_cgroup\":true,\"deadline_ms\":7}",
+			  &s, &err),
+		&err);
+	assert_string_equal(s.kind, "crun");
+	assert_string_equal(s.command, "crun");
+	assert_string_equal(s.root, "/run/x");
+	assert_int_equal(s.options.n, 1);
+	assert_true(s.systemd_cgroup);
+	assert_int_equal(s.deadline_ms, 7);
+	runtime_set_deinit(&s);
+	assert_ok(read_set("{}", &s, &err), &err);
+	assert_true(!s.kind && !s.command && !s.root && s.options.n == 0);
+	set_refused("", "1: '[' or '{' expected near end of file");
+	set_refused("[]", "1: not an object");
+	set_refused("command = \"crun\"\n", "1: '[' or '{' expected near 'command'");
+	set_refused("{\n\"kind\":\"kata\"}", "2: kind: none of runc, crun, runsc");
+	set_refused("{\"kind\":\"crun\",\n\n\"options\":\"debug\"}",
+		"3: options: not a list of strings");
+	set_refused("{\"a\x7f\":1}", "1: a: not a key that is known");
+	set_refused("{\n\"v\":1,\"runtimes\":{}}", "2: v: not a key that is known");
+}
+
+static void test_alone_file(void **state)
+{
+	struct bed *bed = *state;
+	struct runtime_set s = RUNTIME_SET_INIT;
+	struct error err = ERROR_INIT;
+	char path[128], sentence[256];
+
+	snprintf(path, sizeof(path), "%s/crun.json", bed->path);
+	assert_error(runtime_set_read(path, &s, &err), &err, CODE_NOT_FOUND, NULL);
+	write_text(bed->dir, "crun.json", "{\"command\": \"/usr/bin/crun\"}\n");
+	assert_ok(runtime_set_read(path, &s, &err), &err);
+	assert_string_equal(s.command, "/usr/bin/crun");
+	runtime_set_deinit(&s);
+	write_text(bed->dir, "crun.json", "{\n\"command\": 1}\n");
+	snprintf(sentence, sizeof(sentence), "%s:2: command: not a string", path);
+	assert_error(runtime_set_read(path, &s, &err), &err, CODE_INVALID_ARGUMENT, sentence);
+	write_text(bed->dir, "crun.json", "{\"command\": \"crun\"}");
+	assert_int_equal(truncate(path, LIMIT_RUNTIMES_JSON + 1), 0);
+	assert_error(runtime_set_read(path, &s, &err), &err, CODE_RESOURCE_EXHAUSTED, NULL);
+}
+
 /* At the limit, one above, far above. */
 static void test_sizes(void **state)
 {
@@ -178,6 +246,8 @@ int main(void)
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_places),
 		bed_test(test_files),
+		cmocka_unit_test(test_alone),
+		bed_test(test_alone_file),
 		bed_test(test_sizes),
 		cmocka_unit_test(test_path),
 	};
