@@ -8,6 +8,7 @@
 
 #define LIMIT_FRAME_DATA     (4u << 20)	 /* bytes of data in one ttrpc frame */
 #define LIMIT_FRAME_FDS	     4u		 /* descriptors taken with one frame */
+#define LIMIT_BOOTSTRAP	     (4u << 20)	 /* bytes on the stdin of `start`; a Create repeats them */
 #define LIMIT_CONNECTIONS    128u	 /* clients of one shim */
 #define LIMIT_STREAMS	     4096u	 /* open calls of one connection */
 #define LIMIT_QUEUED_REPLIES (8u << 20)	 /* bytes waiting to be read by one client */

@@ -34,6 +34,8 @@ static void test_together(void **state)
 	(void)state;
 	/* one frame of the largest size can be queued, or no client could ever get it */
 	assert_true(LIMIT_QUEUED_REPLIES >= LIMIT_FRAME_DATA + 10);
+	/* what a Create can carry, its shim's start can */
+	assert_true(LIMIT_BOOTSTRAP >= LIMIT_FRAME_DATA);
 	/* a Wait for every process fits on one connection */
 	assert_true(LIMIT_STREAMS >= LIMIT_PROCESSES);
 	/* a full container runs while containerd is away */
