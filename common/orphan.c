@@ -23,6 +23,12 @@
 #include "common/text.h"
 #include "common/unfinished.h"
 
+/* One that is being removed. */
+struct removal {
+	const struct orphan_options *o;
+	const struct container_record *r;
+};
+
 #define WORDS_MAX     1024 /* bytes kept of what an unmount that failed says */
 #define THAW_AFTER_MS 1000 /* what has not died of SIGKILL by then may be frozen */
 
@@ -48,16 +54,41 @@ int orphan_exit(
 	return 0;
 }
 
+int orphan_runtime(const struct container_record *record, struct runtime *ret, struct error *err)
+{
+	int code = runtime_init(
+		ret, record->runtime_kind, record->runtime, record->runtime_root, 0, err);
+
+	if (code != 0)
+		return code;
+	ret->systemd_cgroup = record->systemd_cgroup;
+	for (char **o = record->runtime_options; o && *o && code == 0; o++)
+		code = runtime_add_option(ret, *o, err);
+	return code;
+}
+
+/* The same, to be run as the options say. */
+static int open_runtime(const struct removal *m, struct runtime *ret, struct error *err)
+{
+	int code = orphan_runtime(m->r, ret, err);
+
+	if (code == 0 && m->o->is_leashed) {
+		ret->same_group = true;
+		ret->death_signal = SIGKILL;
+	}
+	return code;
+}
+
 /* --- its processes --- */
 
 /* Opened while it still is the one, and killed; left closed where it is gone already. */
-static int kill_process(
-	pid_t pid, uint64_t start_time, const char *id, struct pidref *ret, struct error *err)
+static int kill_process(pid_t pid, uint64_t start_time, const char *id, struct ending *ending,
+	struct pidref *ret, struct error *err)
 {
 	int r = pidref_open_same(pid, start_time, ret);
 
 	if (r == 0)
-		r = pidref_signal(ret, SIGKILL);
+		r = ending ? ending_kill(ret, ending) : pidref_signal(ret, SIGKILL);
 	return r < 0 && r != -ESRCH
 		       ? error_errno(err, r, "container %s: process %d cannot be killed", id, pid)
 		       : 0;
@@ -80,26 +111,27 @@ static bool have_ended(const struct pidref *killed, size_t n, int ms)
 }
 
 /* Lets what is frozen run. Whether that helped is seen by whether the killed die. */
-static void thaw(const struct container_record *r)
+static void thaw(const struct removal *m)
 {
 	_cleanup_(runtime_deinit) struct runtime rt = RUNTIME_INIT;
 	_cleanup_(runtime_outcome_deinit) struct runtime_outcome outcome = RUNTIME_OUTCOME_INIT;
-	const struct runtime_request request = { .verb = RUNTIME_RESUME, .id = r->id };
+	const struct runtime_request request = { .verb = RUNTIME_RESUME, .id = m->r->id };
 
-	if (orphan_runtime(r, &rt, NULL) == 0)
+	if (open_runtime(m, &rt, NULL) == 0)
 		runtime_run(&rt, &request, &outcome, NULL);
 }
 
 /* All are signalled before any is waited for: the frozen are thawed to nothing but their end. */
 static int end_killed(
-	const struct container_record *r, const struct pidref *killed, size_t n, struct error *err)
+	const struct removal *m, const struct pidref *killed, size_t n, struct error *err)
 {
+	const struct container_record *r = m->r;
 	bool is_frozen = strcmp(r->status, "paused") == 0 || strcmp(r->status, "pausing") == 0;
 
 	/* somebody may have paused it without its shim, or the shim died before it could write it */
 	if (have_ended(killed, n, is_frozen ? 0 : THAW_AFTER_MS))
 		return 0;
-	thaw(r);
+	thaw(m);
 	for (size_t i = 0; i < n; i++)
 		if (!has_ended(&killed[i], STOP_GRACE_MS))
 			return error_set(err, CODE_DEADLINE_EXCEEDED,
@@ -107,8 +139,9 @@ static int end_killed(
 	return 0;
 }
 
-static int end_processes(const struct container_record *r, struct error *err)
+static int end_processes(const struct removal *m, struct error *err)
 {
+	const struct container_record *r = m->r;
 	struct pidref *killed = calloc(r->n_execs + 1, sizeof(*killed));
 	size_t n = 0;
 	int code = 0;
@@ -120,10 +153,13 @@ static int end_processes(const struct container_record *r, struct error *err)
 
 		killed[n] = PIDREF_INIT;
 		code = kill_process(is_init ? r->pid : r->execs[n].pid,
-			is_init ? r->start_time : r->execs[n].start_time, r->id, &killed[n], err);
+			is_init ? r->start_time : r->execs[n].start_time, r->id,
+			is_init ? m->o->init : NULL, &killed[n], err);
 	}
 	if (code == 0)
-		code = end_killed(r, killed, n, err);
+		code = end_killed(m, killed, n, err);
+	if (code == 0 && m->o->init && !m->o->init->is_known && killed[n - 1].fd >= 0)
+		ending_learn(&killed[n - 1], m->o->init);
 	while (n-- > 0)
 		pidref_close(&killed[n]);
 	free(killed);
@@ -139,28 +175,16 @@ static bool init_lives(const struct container_record *r)
 	       proc_stat_read(r->pid, &stat) == 0 && stat.state != 'Z';
 }
 
-int orphan_runtime(const struct container_record *record, struct runtime *ret, struct error *err)
+static int runtime_delete(const struct removal *m, struct error *err)
 {
-	int code = runtime_init(
-		ret, record->runtime_kind, record->runtime, record->runtime_root, 0, err);
-
-	if (code != 0)
-		return code;
-	ret->systemd_cgroup = record->systemd_cgroup;
-	for (char **o = record->runtime_options; o && *o && code == 0; o++)
-		code = runtime_add_option(ret, *o, err);
-	return code;
-}
-
-static int runtime_delete(const struct container_record *r, struct error *err)
-{
+	const struct container_record *r = m->r;
 	_cleanup_(runtime_deinit) struct runtime rt = RUNTIME_INIT;
 	_cleanup_(runtime_outcome_deinit) struct runtime_outcome outcome = RUNTIME_OUTCOME_INIT;
 	_cleanup_error_ struct error failure = ERROR_INIT;
 	const struct runtime_request request = {
 		.verb = RUNTIME_DELETE, .id = r->id, .force = true
 	};
-	int code = orphan_runtime(r, &rt, err), left;
+	int code = open_runtime(m, &rt, err), left;
 
 	if (code == 0)
 		code = runtime_run(&rt, &request, &outcome, err);
@@ -181,14 +205,15 @@ static int runtime_delete(const struct container_record *r, struct error *err)
  * process that is older than the runtime's run is not, nor is a container made before. What
  * is no container yet is taken for its. 0, or a code where the runtime does not say.
  */
-static int is_of_create(const struct container_record *r, bool *ret, struct error *err)
+static int is_of_create(const struct removal *m, bool *ret, struct error *err)
 {
+	const struct container_record *r = m->r;
 	_cleanup_(runtime_deinit) struct runtime rt = RUNTIME_INIT;
 	_cleanup_(runtime_outcome_deinit) struct runtime_outcome outcome = RUNTIME_OUTCOME_INIT;
 	_cleanup_(runtime_state_deinit) struct runtime_state state = { 0 };
 	const struct runtime_request request = { .verb = RUNTIME_STATE, .id = r->id };
 	struct proc_stat stat;
-	int code = orphan_runtime(r, &rt, err);
+	int code = open_runtime(m, &rt, err);
 
 	if (code == 0)
 		code = runtime_run(&rt, &request, &outcome, err);
@@ -229,59 +254,66 @@ static int judge_unmount(
 }
 
 /* What its Create had mounted, by a verb of the shim's program: an unmount may hang. */
-static int unmount(const struct container_record *r, struct error *err)
+static int unmount(const struct removal *m, struct error *err)
 {
+	const struct container_record *r = m->r;
 	_cleanup_(run_result_deinit) struct run_result run = RUN_RESULT_INIT;
 	_cleanup_free_ char *program = NULL;
 	char *argv[] = { NULL, (char *)"unmount", r->rootfs,
 		r->rootfs_made ? (char *)SHIM_UNMOUNT_MADE : NULL, NULL };
 	const struct run_options options = {
-		.argv = argv, .err_limit = WORDS_MAX, .deadline_ms = MOUNT_DEADLINE_MS
+		.argv = argv,
+		.err_limit = WORDS_MAX,
+		.deadline_ms = MOUNT_DEADLINE_MS,
+		.same_group = m->o->is_leashed,
+		.death_signal = m->o->is_leashed ? SIGKILL : 0,
 	};
-	int code;
+	int code = 0;
 
 	if (!*r->rootfs)
 		return 0;
-	code = shim_find(&program, err);
+	if (!m->o->program)
+		code = shim_find(&program, err);
 	if (code != 0)
 		return error_wrap(err, "container %s: unmount %s", r->id, r->rootfs);
-	argv[0] = program;
+	argv[0] = program ? program : (char *)m->o->program;
 	code = run_program(&options, &run);
 	if (code < 0)
 		return error_errno(err, code, "container %s: unmount %s", r->id, r->rootfs);
 	return judge_unmount(r, &run, err);
 }
 
-static int end_container(
-	const struct container_record *r, pid_t shim_pid, bool force, struct error *err)
+static int end_container(const struct removal *m, pid_t shim_pid, struct error *err)
 {
+	const struct container_record *r = m->r;
 	bool is_ours = true;
 	int code;
 
-	if (!force && init_lives(r))
+	if (!m->o->force && init_lives(r))
 		return error_set(err, CODE_FAILED_PRECONDITION,
 			"container %s is still running, though its shim is dead: --force ends it",
 			r->id);
-	if (!force && r->making.is_so)
+	if (!m->o->force && r->making.is_so)
 		return error_set(err, CODE_FAILED_PRECONDITION,
 			"container %s was being created when its shim died: --force removes it",
 			r->id);
-	code = end_processes(r, err);
+	code = end_processes(m, err);
 	if (code == 0 && r->making.is_so)
 		code = unfinished_end_run(r, shim_pid, err);
 	if (code == 0 && r->making.is_so)
 		code = unfinished_end_cgroups(r, err);
 	if (code == 0 && r->making.is_so)
-		code = is_of_create(r, &is_ours, err);
+		code = is_of_create(m, &is_ours, err);
 	if (code == 0 && is_ours)
-		code = runtime_delete(r, err);
+		code = runtime_delete(m, err);
 	unfinished_remove_cgroups(r);
-	return code != 0 ? code : unmount(r, err);
+	return code != 0 ? code : unmount(m, err);
 }
 
-int orphan_delete(struct state_dir *dir, bool force, struct error *err)
+int orphan_remove(struct state_dir *dir, const struct orphan_options *options, struct error *err)
 {
 	_cleanup_(container_record_deinit) struct container_record record = { 0 };
+	const struct removal m = { options, &record };
 	_cleanup_(shim_record_deinit) struct shim_record shim = { 0 };
 	int code = state_dir_lock(dir, err);
 
@@ -291,7 +323,7 @@ int orphan_delete(struct state_dir *dir, bool force, struct error *err)
 	shim_record_read(dir, &shim, NULL);
 	code = container_record_read(dir, &record, err);
 	if (code == 0)
-		code = end_container(&record, shim.pid, force, err);
+		code = end_container(&m, shim.pid, err);
 	else if (code == CODE_NOT_FOUND)
 		code = 0; /* its shim died before a container was made */
 	if (code != 0)
@@ -300,4 +332,9 @@ int orphan_delete(struct state_dir *dir, bool force, struct error *err)
 	if (shim.socket)
 		unlink(shim.socket);
 	return state_dir_remove(dir, err);
+}
+
+int orphan_delete(struct state_dir *dir, bool force, struct error *err)
+{
+	return orphan_remove(dir, &(struct orphan_options){ .force = force }, err);
 }

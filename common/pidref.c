@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -28,6 +29,10 @@ static int parse_stat(const char *text, struct proc_stat *ret)
 	if (n != 5)
 		return -EINVAL;
 	s.start_time = start;
+	/* field 52, the last: later kernels may have more behind it */
+	for (n = 3; n < 52 && p; n++)
+		p = strchr(p + 2, ' ');
+	s.exit_code = p ? atoi(p) : 0;
 	*ret = s;
 	return 0;
 }

@@ -25,6 +25,7 @@ struct proc_stat {
 	pid_t pgrp;
 	pid_t session;
 	uint64_t start_time;
+	int exit_code; /* a wait status; 0 unless it is a zombie that we may look into */
 };
 
 /* 0, -ESRCH if there is no such process, or -errno. */

@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One container's folder and its lock. Never waits for a shim. Subtle, twice:
- *
- * A creator holds a shared lock of the namespace's folder from mkdir until its own `lock` is
+ * One container's folder below ROOT. Never waits for a shim. Subtle: a creator holds a shared lock of the namespace's folder from mkdir until its own `lock` is
  * locked; who sweeps up after the killed takes that lock exclusively. So what the sweeper sees
  * unlocked has no owner, whatever its age.
- *
- * To ask whether a lock is free is to take it for a moment. It is asked with a shared lock, so
- * that askers do not see each other, and who wants the lock tells an asker (shared) from a shim
- * (exclusive) in the same way.
  */
 #include "common/state_dir.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,12 +20,13 @@
 #include "common/fd.h"
 #include "common/file.h"
 #include "common/ids.h"
+#include "common/state_bundle.h"
+#include "common/state_lock.h"
 #include "common/state_root.h"
 
 #define NEW_PREFIX    ".new-"
 #define GONE_PREFIX   ".gone-"
 #define TEMP_NAME_MAX 32
-#define ASKERS_MS     1000
 
 /* A temporary name: prefix and 16 random digits. */
 static int make_temp_name(const char *prefix, char ret[static TEMP_NAME_MAX])
@@ -41,37 +35,6 @@ static int make_temp_name(const char *prefix, char ret[static TEMP_NAME_MAX])
 
 	memcpy(ret, prefix, n);
 	return random_hex(ret + n, 8);
-}
-
-static int open_lock(int dir, int flags)
-{
-	int fd = openat(dir, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
-
-	return fd < 0 ? -errno : fd;
-}
-
-/* flock(2) that does not wait: 0, -EWOULDBLOCK, or -errno. */
-static int try_flock(int fd, int operation)
-{
-	return flock(fd, operation | LOCK_NB) < 0 ? -errno : 0;
-}
-
-/* Takes the lock unless a shim has it. 0, -EWOULDBLOCK, or -errno. */
-static int take_lock(int lock_fd)
-{
-	int64_t deadline = clock_monotonic_ms() + ASKERS_MS;
-
-	for (;;) {
-		int r = try_flock(lock_fd, LOCK_SH);
-
-		if (r < 0)
-			return r;
-		/* only askers are left, or others who want it; a failure drops our shared lock */
-		r = try_flock(lock_fd, LOCK_EX);
-		if (r != -EWOULDBLOCK || clock_monotonic_ms() > deadline)
-			return r;
-		sched_yield();
-	}
 }
 
 static int fill_names(struct state_dir *dir, const char *root, const char *ns, const char *id)
@@ -93,12 +56,12 @@ static int claim_leftover(int ns_fd, const char *name, int *ret_lock_fd)
 	dir = openat(ns_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0)
 		return -errno;
-	lock_fd = open_lock(dir, 0);
+	lock_fd = state_lock_open(dir, 0);
 	if (lock_fd == -ENOENT)
 		return 0; /* died before it had one, or after it was removed */
 	if (lock_fd < 0)
 		return lock_fd;
-	r = take_lock(lock_fd);
+	r = state_lock_take(lock_fd);
 	if (r < 0)
 		return r;
 	*ret_lock_fd = TAKE_FD(lock_fd);
@@ -125,7 +88,7 @@ static void sweep(int ns_fd)
 		_cleanup_close_ int lock_fd = -1;
 		int r;
 
-		if (try_flock(ns_fd, LOCK_EX) < 0)
+		if (state_lock_try(ns_fd, LOCK_EX) < 0)
 			return;
 		r = claim_leftover(ns_fd, names.v[i], &lock_fd);
 		flock(ns_fd, LOCK_UN);
@@ -146,8 +109,8 @@ static int make_locked(int ns_fd, const char *name, struct state_dir *dir)
 		r = -errno;
 	if (r == 0) {
 		dir->fd = openat(ns_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		dir->lock_fd = dir->fd < 0 ? -errno : open_lock(dir->fd, O_CREAT | O_EXCL);
-		r = dir->lock_fd < 0 ? dir->lock_fd : try_flock(dir->lock_fd, LOCK_EX);
+		dir->lock_fd = dir->fd < 0 ? -errno : state_lock_open(dir->fd, O_CREAT | O_EXCL);
+		r = dir->lock_fd < 0 ? dir->lock_fd : state_lock_try(dir->lock_fd, LOCK_EX);
 		if (r == 0 && fchmod(dir->fd, 0700) < 0)
 			r = -errno;
 		if (r < 0)
@@ -213,21 +176,6 @@ int state_dir_open(
 	return 0;
 }
 
-/* Whether fd is the folder's own `lock`, and locked. 0, -EBADF, -EWOULDBLOCK, -errno. */
-static int check_lock(int dir, int fd)
-{
-	_cleanup_close_ int other = open_lock(dir, 0);
-	struct stat ours, there;
-
-	if (other < 0)
-		return other;
-	if (fstat(fd, &ours) < 0 || fstat(other, &there) < 0)
-		return -errno;
-	if (ours.st_dev != there.st_dev || ours.st_ino != there.st_ino)
-		return -EBADF;
-	return try_flock(other, LOCK_SH) == -EWOULDBLOCK ? 0 : -ENOLCK;
-}
-
 int state_dir_adopt(const char *root, const char *ns, const char *id, int lock_fd_take,
 	struct state_dir *ret, struct error *err)
 {
@@ -237,9 +185,7 @@ int state_dir_adopt(const char *root, const char *ns, const char *id, int lock_f
 
 	if (r != 0)
 		return r;
-	r = check_lock(dir.fd, lock_fd);
-	if (r == 0 && fcntl(lock_fd, F_SETFD, FD_CLOEXEC) < 0)
-		r = -errno;
+	r = state_lock_adopt(dir.fd, lock_fd);
 	if (r < 0)
 		return error_errno(err, r, "container %s: lock was not handed over", id);
 	dir.lock_fd = TAKE_FD(lock_fd);
@@ -253,7 +199,8 @@ static int check_still_there(const struct state_dir *dir, struct error *err)
 {
 	_cleanup_(state_dir_close) struct state_dir now = STATE_DIR_INIT;
 	struct stat ours, there;
-	int r = state_dir_open(dir->root, dir->ns, dir->id, &now, err);
+	int r = dir->root ? state_dir_open(dir->root, dir->ns, dir->id, &now, err)
+			  : state_bundle_open(dir->path, dir->ns, dir->id, &now, err);
 
 	if (r != 0)
 		return r;
@@ -266,8 +213,8 @@ static int check_still_there(const struct state_dir *dir, struct error *err)
 
 int state_dir_lock(struct state_dir *dir, struct error *err)
 {
-	_cleanup_close_ int lock_fd = open_lock(dir->fd, 0);
-	int r = lock_fd < 0 ? lock_fd : take_lock(lock_fd);
+	_cleanup_close_ int lock_fd = state_lock_open(dir->fd, 0);
+	int r = lock_fd < 0 ? lock_fd : state_lock_take(lock_fd);
 
 	if (r == -ENOENT)
 		return error_set(err, CODE_NOT_FOUND, "container %s: does not exist", dir->id);
@@ -289,10 +236,10 @@ bool state_dir_is_locked(const struct state_dir *dir)
 
 	if (dir->lock_fd >= 0)
 		return true;
-	lock_fd = open_lock(dir->fd, 0);
+	lock_fd = state_lock_open(dir->fd, 0);
 	if (lock_fd < 0) /* out of descriptors says nothing: rather believe in a shim */
 		return lock_fd != -ENOENT;
-	return try_flock(lock_fd, LOCK_SH) < 0;
+	return state_lock_try(lock_fd, LOCK_SH) < 0;
 }
 
 int state_dir_remove(struct state_dir *dir, struct error *err)
@@ -304,6 +251,8 @@ int state_dir_remove(struct state_dir *dir, struct error *err)
 	if (dir->lock_fd < 0 || dir->fd < 0)
 		return error_set(
 			err, CODE_FAILED_PRECONDITION, "container %s: not locked by us", dir->id);
+	if (!dir->root)
+		return state_bundle_clear(dir, err);
 	/* another container may have the name by now */
 	r = check_still_there(dir, err);
 	if (r == 0)

@@ -19,10 +19,10 @@
 #include "common/error.h"
 
 struct state_dir {
-	char *root, *ns, *id;
-	char *path;  /* ROOT/c/NS/ID */
-	int fd;	     /* the folder */
-	int lock_fd; /* its `lock`, locked by us; -1 for a reader */
+	char *root, *ns, *id; /* root: NULL where the folder is a bundle, see state_bundle.h */
+	char *path;	      /* ROOT/c/NS/ID, or the bundle's */
+	int fd;		      /* the folder */
+	int lock_fd;	      /* its `lock`, locked by us; -1 for a reader */
 };
 
 #define STATE_DIR_INIT ((struct state_dir){ .fd = -1, .lock_fd = -1 })
@@ -63,7 +63,8 @@ int state_dir_lock(struct state_dir *dir, struct error *err);
 bool state_dir_is_locked(const struct state_dir *dir);
 /*
  * By the holder: renames the folder to .gone-XXXX and removes it with all that is in it. dir->fd is
- * -1 afterwards; the name is free for another container, which is never touched.
+ * -1 afterwards; the name is free for another container, which is never touched. A bundle stays, and
+ * in it the ledger: state_bundle_clear().
  */
 int state_dir_remove(struct state_dir *dir, struct error *err);
 /* Closes descriptors (the lock goes with the last one) and frees. Safe to repeat. */

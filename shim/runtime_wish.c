@@ -280,22 +280,20 @@ static bool is_none(const Google__Protobuf__Any *options)
 	return !options || (!*options->type_url && options->value.len == 0);
 }
 
-static int fill_default(
-	struct runtime_wish *w, const char *command, const char *shim_root, const char *ns)
+static int fill_default(struct runtime_wish *w, const char *command, const char *default_root)
 {
-	if (asprintf(&w->root, "%s/r/%s", shim_root, ns) < 0)
-		w->root = NULL;
+	w->root = strdup(default_root);
 	w->kind = strdup("");
 	w->command = strdup(command);
 	w->spec_bundle = strdup("");
 	return w->root && w->kind && w->command && w->spec_bundle ? 0 : error_trace(-ENOMEM);
 }
 
-int runtime_wish_plain(const char *command, const char *shim_root, const char *ns,
-	struct runtime_wish *ret, struct error *err)
+int runtime_wish_plain(
+	const char *command, const char *default_root, struct runtime_wish *ret, struct error *err)
 {
 	_cleanup_runtime_wish_ struct runtime_wish w = RUNTIME_WISH_INIT;
-	int r = fill_default(&w, command, shim_root, ns);
+	int r = fill_default(&w, command, default_root);
 
 	if (r < 0)
 		return error_errno(err, r, "options");
@@ -304,11 +302,11 @@ int runtime_wish_plain(const char *command, const char *shim_root, const char *n
 	return 0;
 }
 
-int runtime_wish_parse(const Google__Protobuf__Any *options, const char *shim_root, const char *ns,
-	struct runtime_wish *ret, struct error *err)
+int runtime_wish_parse(const Google__Protobuf__Any *options, const char *default_root,
+	const char *ns, struct runtime_wish *ret, struct error *err)
 {
 	_cleanup_runtime_wish_ struct runtime_wish w = RUNTIME_WISH_INIT;
-	int r = runtime_wish_plain("", shim_root, ns, &w, err);
+	int r = runtime_wish_plain("", default_root, &w, err);
 
 	if (r == 0 && !is_none(options))
 		r = read_options(options, ns, &w, err);

@@ -41,11 +41,11 @@ void runtime_wish_deinit(struct runtime_wish *wish);
  * the type's name. The generic ones have a set as runtimes.json has them, in a file (config_path,
  * absolute; read here) or else in place (config_body); the file's errors are those of
  * runtime_set_read(). A root that runc's or the generic options name is completed with the namespace,
- * as containerd's shims do; where none is named it is ROOT/r/NS of shim_root. CODE_INVALID_ARGUMENT
+ * as containerd's shims do; where none is named it is default_root. CODE_INVALID_ARGUMENT
  * names an unknown type, or what is wrong.
  */
-int runtime_wish_parse(const Google__Protobuf__Any *options, const char *shim_root, const char *ns,
-	struct runtime_wish *ret, struct error *err);
+int runtime_wish_parse(const Google__Protobuf__Any *options, const char *default_root,
+	const char *ns, struct runtime_wish *ret, struct error *err);
 
 /* Whether options of that type are taken, as far as the type's name says. */
 bool runtime_wish_knows(const char *type_url);
@@ -54,8 +54,8 @@ bool runtime_wish_knows(const char *type_url);
 int runtime_wish_check(const Google__Protobuf__Any *options, struct error *err);
 
 /* Of a command alone (a name or a path, "" for the default), with the default root. */
-int runtime_wish_plain(const char *command, const char *shim_root, const char *ns,
-	struct runtime_wish *ret, struct error *err);
+int runtime_wish_plain(
+	const char *command, const char *default_root, struct runtime_wish *ret, struct error *err);
 
 /*
  * Finds the program: as runtime_init() and runtime_add_option(). CODE_UNIMPLEMENTED where CRIU's is

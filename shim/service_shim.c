@@ -97,7 +97,7 @@ static int check_create(const struct shim *shim, const Cleat__Shim2017__CreateRe
 	int code = request_check_create(r->id, r->parent_checkpoint, err);
 
 	if (code == 0)
-		code = runtime_wish_plain(r->runtime, shim->dir.root, shim->ns, &wish, err);
+		code = runtime_wish_plain(r->runtime, shim->runtime_root, &wish, err);
 	wish.no_pivot = r->no_pivot;
 	return code == 0 ? runtime_wish_resolve(&wish, shim->id, ret, err) : code;
 }

@@ -192,7 +192,7 @@ static int check_create(const struct shim *shim, const Containerd__Task__V2__Cre
 	int code = request_check_create(r->id, r->parent_checkpoint, err);
 
 	if (code == 0)
-		code = runtime_wish_parse(r->options, shim->dir.root, shim->ns, &wish, err);
+		code = runtime_wish_parse(r->options, shim->runtime_root, shim->ns, &wish, err);
 	if (code == 0)
 		code = runtime_wish_resolve(&wish, shim->id, &params->runtime, err);
 	if (code != 0)

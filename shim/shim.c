@@ -12,7 +12,10 @@
  *   stopping    the init's exit has been told                  ending
  *   ending      no runtime running and no output on its way,   last: streams of events end
  *               or 2 s
- *   last        answers flushed and events forwarded, or 2 s   the loop ends
+ *   last        answers flushed and events forwarded           the loop ends
+ *   last        2 s, with no event left to forward             the loop ends
+ *   last        2 s, with events left                          forwarding
+ *   forwarding  events forwarded, or 28 s more                 the loop ends
  */
 #include "shim/shim.h"
 
@@ -20,24 +23,29 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/fd.h"
 #include "common/limits.h"
 #include "common/log.h"
+#include "common/state_bundle.h"
 #include "shim/container_life.h"
 #include "shim/loop_slots.h"
 #include "shim/service_monitor.h"
 #include "shim/service_shim.h"
 #include "shim/service_task.h"
 
-#define END_MS	 2000 /* what is under way at the end has so long: runtimes, and output */
-#define FLUSH_MS 2000 /* and then clients, to read what they are owed */
+#define CONTAINERD_RUNTIMES "/run/containerd/runc"
+#define END_MS		    2000 /* what is under way at the end has so long: runtimes, and output */
+#define FLUSH_MS	    2000 /* and then clients, to read what they are owed */
+#define FORWARD_MS	    30000 /* and containerd, to take the events it has not had, from then on */
 
 static int arm(struct event *timer, uint32_t ms)
 {
@@ -103,6 +111,17 @@ void shim_run_ended(struct shim *shim)
 	look_at_end(shim);
 }
 
+/* A client does not read what it is owed, or containerd is away, which gets more time. */
+static void give_up(struct shim *shim)
+{
+	if (shim->is_forwarding || publisher_is_idle(shim->publisher)) {
+		event_base_loopbreak(shim->base);
+		return;
+	}
+	shim->is_forwarding = shim->is_flushed = true;
+	arm(shim->end_timer, FORWARD_MS - FLUSH_MS);
+}
+
 static void end_dispatch(evutil_socket_t fd, short what, void *userdata)
 {
 	struct shim *shim = userdata;
@@ -110,9 +129,8 @@ static void end_dispatch(evutil_socket_t fd, short what, void *userdata)
 
 	(void)fd;
 	(void)what;
-	if (is_finishing(
-		    shim)) { /* a client does not read what it is owed, or containerd is away */
-		event_base_loopbreak(shim->base);
+	if (is_finishing(shim)) {
+		give_up(shim);
 		return;
 	}
 	if (is_late) {
@@ -386,11 +404,30 @@ static int open_publisher(struct shim *shim, const char *address)
 	return address && *address ? publisher_new(&options, &shim->publisher) : 0;
 }
 
+/*
+ * containerd's is a FIFO. Both its ends are ours: without a reader it could not be opened, and what
+ * is in it would go with the last one.
+ */
 static void open_log(struct shim *shim, bool debug)
 {
-	shim->log_fd = openat(shim->dir.fd, "log",
-		O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	const int flags = O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+	struct stat st;
+	bool is_fifo =
+		fstatat(shim->dir.fd, "log", &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISFIFO(st.st_mode);
+
+	shim->log_fd = is_fifo ? openat(shim->dir.fd, "log", flags | O_RDWR)
+			       : openat(shim->dir.fd, "log", flags | O_WRONLY | O_CREAT, 0600);
 	log_init(debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, shim->log_fd);
+}
+
+/* Under containerd where its own shim has it, so that `runc --root` finds the containers. NULL: no memory. */
+static char *default_runtime_root(const struct shim_options *o)
+{
+	char *root;
+	int n = o->root ? asprintf(&root, "%s/r/%s", o->root, o->ns)
+			: asprintf(&root, CONTAINERD_RUNTIMES "/%s", o->ns);
+
+	return n < 0 ? NULL : root;
 }
 
 static int fill(struct shim *shim, const struct shim_options *o, int *listen_fd, struct error *err)
@@ -400,9 +437,11 @@ static int fill(struct shim *shim, const struct shim_options *o, int *listen_fd,
 	shim->ns = strdup(o->ns);
 	shim->id = strdup(o->id);
 	shim->socket_path = strdup(o->socket_path);
-	if (!shim->ns || !shim->id || !shim->socket_path)
+	shim->runtime_root = default_runtime_root(o);
+	if (!shim->ns || !shim->id || !shim->socket_path || !shim->runtime_root)
 		return error_set(err, CODE_RESOURCE_EXHAUSTED, "no memory");
-	r = state_dir_adopt(o->root, o->ns, o->id, o->lock_fd, &shim->dir, err);
+	r = o->root ? state_dir_adopt(o->root, o->ns, o->id, o->lock_fd, &shim->dir, err)
+		    : state_bundle_adopt(o->bundle, o->ns, o->id, o->lock_fd, &shim->dir, err);
 	if (r != 0)
 		return r;
 	open_log(shim, o->debug);
@@ -482,5 +521,6 @@ void shim_free(struct shim *shim)
 	free(shim->ns);
 	free(shim->id);
 	free(shim->socket_path);
+	free(shim->runtime_root);
 	free(shim);
 }

@@ -32,6 +32,7 @@ struct shim {
 	struct state_dir dir;	     /* folder and lock; fd is -1 once removed */
 	char *ns, *id;
 	char *socket_path;
+	char *runtime_root;	     /* the runtime's state folder where no client names one */
 	struct rlimit nofile;	     /* the descriptor limit that we were started with */
 	struct container *container; /* NULL: none */
 	size_t n_runs;		     /* of a runtime, or of a child that mounts, under way */
@@ -43,11 +44,13 @@ struct shim {
 	size_t n_connections; /* when they last changed */
 	bool had_container;
 	bool stopping, stop_is_sent; /* rule (c) */
-	bool end_timer_armed, end_is_due, is_flushed;
+	bool end_timer_armed, end_is_due, is_flushed, is_forwarding;
 };
 
 struct shim_options {
-	const char *root, *ns, *id, *socket_path;
+	const char *root;   /* cleat's own folder; NULL: the state lies in the bundle */
+	const char *bundle; /* where root is NULL */
+	const char *ns, *id, *socket_path;
 	const char *ttrpc_address; /* where events are forwarded to; NULL or empty: nowhere */
 	int listen_fd, lock_fd;	   /* taken */
 	bool debug;
@@ -62,8 +65,8 @@ void shim_free(struct shim *shim);
 /*
  * Ends the shim in order: new calls are refused, files are removed, runtime calls end and output is
  * passed on to its end (2 s at most), streams of events get what is left and their proper end, and
- * all answers are flushed and events forwarded (2 s at most for clients that do not read, or a
- * containerd that is away). The caller answers its own call after this.
+ * all answers are flushed (2 s at most for clients that do not read) and events forwarded (30 s at
+ * most for a containerd that is away). The caller answers its own call after this.
  */
 void shim_end(struct shim *shim);
 

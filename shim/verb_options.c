@@ -3,7 +3,12 @@
 #include "shim/verbs.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "common/state_dir.h"
+
+#define CONTAINERD_PREFIX "containerd-shim-"
 
 struct flag {
 	const char *name;
@@ -40,6 +45,32 @@ static int parse_flag(const struct flag *flags, int argc, char **argv, int *i)
 	return bad("unknown flag", name);
 }
 
+static bool is_for_containerd(const struct verb_options *o)
+{
+	const char *slash = strrchr(o->program, '/');
+	const char *name = slash ? slash + 1 : o->program;
+
+	if (o->root)
+		return false;
+	return o->address || o->bundle ||
+	       strncmp(name, CONTAINERD_PREFIX, strlen(CONTAINERD_PREFIX)) == 0;
+}
+
+char *verb_root(const struct verb_options *o, struct error *err)
+{
+	char *root = o->root ? strdup(o->root) : state_default_root();
+
+	if (!root)
+		error_set(err, CODE_FAILED_PRECONDITION,
+			"-root is not given, and XDG_RUNTIME_DIR is not set");
+	else if (root[0] != '/') {
+		error_set(err, CODE_INVALID_ARGUMENT, "-root %s is not an absolute path", root);
+		free(root);
+		root = NULL;
+	}
+	return root;
+}
+
 int verb_parse(int argc, char **argv, struct verb_options *ret)
 {
 	const struct flag flags[] = {
@@ -53,16 +84,19 @@ int verb_parse(int argc, char **argv, struct verb_options *ret)
 		{ "ttrpc-address", &ret->ttrpc_address, NULL },
 		{ "debug", NULL, &ret->debug },
 		{ "v", NULL, &ret->version },
+		{ "info", NULL, &ret->info },
 		{ "h", NULL, &ret->help },
 		{ "help", NULL, &ret->help },
 		{ NULL, NULL, NULL },
 	};
 	int i;
 
+	ret->program = argc > 0 && *argv[0] ? argv[0] : "cleat-shim";
 	for (i = 1; i < argc && argv[i][0] == '-'; i++)
 		if (parse_flag(flags, argc, argv, &i) != 0)
 			return 2;
-	if (ret->version || ret->help)
+	ret->for_containerd = is_for_containerd(ret);
+	if (ret->version || ret->info || ret->help)
 		return 0;
 	if (i >= argc) {
 		fprintf(stderr, "cleat-shim: a command is missing: start, delete\n");

@@ -1,118 +1,83 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `start` and `serve`: the folder and its lock, the socket, and the shim in a session of its own.
- * Subtle: the socket listens before the shim runs, so that a client may connect as soon as it
- * has the address; the address is printed only once the shim has said that it serves.
+ * `start`: the folder and its lock, the socket, and the shim in a session of its own. For cleat the
+ * folder is made below ROOT; for containerd it is the bundle, which is the working folder.
+ *
+ *   containerd's: what has the socket's name     then
+ *   nothing, or a socket that nobody serves      a new shim, whose address is told
+ *   a shim that listens                          its address is told
+ *   what is no socket                            an error
+ *
+ * All under the lock of the sockets' folder, from the look to the new shim's first word. Subtle: the
+ * socket listens before the shim runs, so that a client may connect as soon as it has the address;
+ * the address is printed only once the shim has said that it serves.
+ *
+ * Races:
+ * - Two starts of one id: the later waits for the lock, and finds the earlier one's shim, or nothing.
+ * - A shim that is ending has removed its socket before it stops listening: it is never taken for one
+ *   that died, and a later socket of that name is never its to remove.
+ * - start is killed after the shim was spawned: the shim serves, and ends by itself, since nobody
+ *   creates anything in it.
  */
 #include "shim/verbs.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/argv.h"
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/fd.h"
+#include "common/file.h"
 #include "common/ids.h"
+#include "common/log.h"
 #include "common/shim_start.h"
 #include "common/spawn.h"
-#include "common/state_dir.h"
+#include "common/state_bundle.h"
+#include "shim/bootstrap.h"
+#include "shim/placement.h"
+#include "shim/runtime_wish.h"
 #include "shim/shim.h"
+#include "shim/shim_socket.h"
 
-/* Binds through the folder's descriptor, so that no path is too long for sun_path. */
-static int bind_in(const char *folder, const char *name, int *ret)
-{
-	_cleanup_close_ int dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	mode_t before;
-	int r;
+#define ADDRESS "unix://"
 
-	if (dir < 0 || fd < 0)
-		return -errno;
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/%s", dir, name);
-	before = umask(0177); /* 0600 from its first moment */
-	r = bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? -errno : 0;
-	umask(before);
-	if (r < 0)
-		return r;
-	if (listen(fd, SOMAXCONN) < 0)
-		return -errno;
-	*ret = TAKE_FD(fd);
-	return 0;
-}
-
-static int make_socket(const char *root, char **ret_path, int *ret, struct error *err)
-{
-	_cleanup_free_ char *folder = NULL, *path = NULL;
-	char name[17];
-	int r = random_hex(name, 8);
-
-	if (r < 0 || asprintf(&folder, "%s/s", root) < 0 ||
-		asprintf(&path, "%s/%s", folder, name) < 0)
-		return error_set(err, CODE_RESOURCE_EXHAUSTED, "no memory");
-	r = bind_in(folder, name, ret);
-	if (r < 0)
-		return error_errno(err, r, "socket %s", path);
-	*ret_path = TAKE_PTR(path);
-	return 0;
-}
-
-/* Where events are to be forwarded to; empty: nowhere. */
-static const char *get_ttrpc_address(const struct verb_options *o)
-{
-	const char *address = o->ttrpc_address ? o->ttrpc_address : getenv("TTRPC_ADDRESS");
-
-	return address ? address : "";
-}
-
-static int check_ttrpc_address(const struct verb_options *o, struct error *err)
-{
-	const char *address = get_ttrpc_address(o);
-
-	return *address ? publisher_check_address(address, err) : 0;
-}
-
-/*
- * glibc keeps up to seven freed pieces of each size below 1 KiB for their next use (malloc's tcache):
- * what is quick for threads holds pages of a shim that idles, 60 kB and more after a busy hour.
- * It can be told so by the environment alone. Somebody else's own settings are left as they are.
- */
-#define MALLOC_VARIABLE "GLIBC_TUNABLES"
-#define MALLOC_SETTING	"glibc.malloc.tcache_count=0"
+/* The shim that is to be. */
+struct plan {
+	const struct verb_options *o;
+	const char *root, *bundle; /* one of them; the other NULL */
+	const char *socket;
+	const char *ttrpc_address; /* empty: events go nowhere */
+	const char *cgroup;	   /* for the shim itself; NULL or empty: where we are */
+	bool debug;
+};
 
 static int make_env(struct argv *ret)
 {
 	for (char **variable = environ; *variable; variable++)
 		if (argv_add(ret, *variable) < 0)
 			return -ENOMEM;
-	return getenv(MALLOC_VARIABLE) ? 0 : argv_add(ret, MALLOC_VARIABLE "=" MALLOC_SETTING);
+	return getenv(SERVE_MALLOC_VARIABLE)
+		       ? 0
+		       : argv_add(ret, SERVE_MALLOC_VARIABLE "=" SERVE_MALLOC_SETTING);
 }
 
-/* It was for us alone: what we run has the environment that `start` was given. */
-static void drop_malloc_setting(void)
+static int spawn_shim(const struct plan *p, const struct spawn_fd *fds, size_t n_fds,
+	struct pidref *ret, struct error *err)
 {
-	const char *value = getenv(MALLOC_VARIABLE);
-
-	if (value && strcmp(value, MALLOC_SETTING) == 0)
-		unsetenv(MALLOC_VARIABLE);
-}
-
-static int spawn_shim(const struct verb_options *o, const char *root, const char *socket,
-	const struct spawn_fd *fds, size_t n_fds, struct error *err)
-{
-	char *argv[] = { (char *)"cleat-shim", (char *)"-namespace", (char *)o->ns, (char *)"-id",
-		(char *)o->id, (char *)"-root", (char *)root, (char *)"-socket", (char *)socket,
-		(char *)"-ttrpc-address", (char *)get_ttrpc_address(o),
-		(char *)(o->debug ? "-debug=true" : "-debug=false"), (char *)"serve", NULL };
+	const bool in_bundle = p->bundle != NULL;
+	char *argv[] = { (char *)p->o->program, (char *)"-namespace", (char *)p->o->ns,
+		(char *)"-id", (char *)p->o->id, (char *)(in_bundle ? "-bundle" : "-root"),
+		(char *)(in_bundle ? p->bundle : p->root), (char *)"-socket", (char *)p->socket,
+		(char *)"-ttrpc-address", (char *)p->ttrpc_address,
+		(char *)(p->debug ? "-debug=true" : "-debug=false"), (char *)"serve", NULL };
 	_cleanup_argv_ struct argv env = ARGV_INIT;
 	struct spawn_options options = {
 		.path = "/proc/self/exe",
@@ -122,13 +87,12 @@ static int spawn_shim(const struct verb_options *o, const char *root, const char
 		.n_fds = n_fds,
 		.new_session = true,
 	};
-	_cleanup_(pidref_close) struct pidref shim = PIDREF_INIT;
 	int r = make_env(&env);
 
 	if (r < 0)
 		return error_errno(err, r, "the shim's environment");
 	options.env = env.v;
-	r = spawn(&options, &shim);
+	r = spawn(&options, ret);
 	return r < 0 ? error_errno(err, r, "the shim cannot be executed") : 0;
 }
 
@@ -147,34 +111,48 @@ static int await_ready(int ready, struct error *err)
 	return error_set(err, CODE_INTERNAL, "%.*s", (int)word.len, (const char *)buf_head(&word));
 }
 
-static int start(
-	const struct verb_options *o, const char *root, char **ret_socket, struct error *err)
+/* A shim that serves, or none. */
+static int launch(
+	const struct plan *p, const struct state_dir *dir, int listen_fd, struct error *err)
 {
-	_cleanup_(state_dir_close) struct state_dir dir = STATE_DIR_INIT;
-	_cleanup_close_ int listen_fd = -1, ready = -1, ready_shim = -1;
-	_cleanup_free_ char *socket = NULL;
+	_cleanup_(pidref_close) struct pidref shim = PIDREF_INIT;
+	_cleanup_close_ int ready = -1, ready_shim = -1;
 	struct spawn_fd fds[3];
-	int r = state_prepare(root, o->ns, err);
+	int r = fd_pipe(&ready, &ready_shim, 0);
 
-	if (r == 0)
-		r = state_dir_create(root, o->ns, o->id, &dir, err);
-	if (r != 0)
-		return r;
-	r = make_socket(root, &socket, &listen_fd, err);
-	if (r == 0) {
-		r = fd_pipe(&ready, &ready_shim, 0);
-		if (r < 0)
-			r = error_errno(err, r, "pipe");
-	}
-	if (r == 0) {
-		fds[0] = (struct spawn_fd){ listen_fd, SERVE_FD_LISTEN };
-		fds[1] = (struct spawn_fd){ dir.lock_fd, SERVE_FD_LOCK };
-		fds[2] = (struct spawn_fd){ ready_shim, SERVE_FD_READY };
-		r = spawn_shim(o, root, socket, fds, 3, err);
-	}
+	if (r < 0)
+		return error_errno(err, r, "pipe");
+	fds[0] = (struct spawn_fd){ listen_fd, SERVE_FD_LISTEN };
+	fds[1] = (struct spawn_fd){ dir->lock_fd, SERVE_FD_LOCK };
+	fds[2] = (struct spawn_fd){ ready_shim, SERVE_FD_READY };
+	r = spawn_shim(p, fds, 3, &shim, err);
 	fd_close(&ready_shim);
+	if (r == 0 && p->cgroup && *p->cgroup)
+		r = placement_cgroup(shim.pid, p->cgroup, err);
 	if (r == 0)
 		r = await_ready(ready, err);
+	if (r != 0)
+		pidref_signal(&shim, SIGKILL);
+	return r;
+}
+
+/* --- for cleat --- */
+
+static int start_in_root(struct plan *p, char **ret_socket, struct error *err)
+{
+	_cleanup_(state_dir_close) struct state_dir dir = STATE_DIR_INIT;
+	_cleanup_close_ int listen_fd = -1;
+	_cleanup_free_ char *socket = NULL;
+	int r = state_prepare(p->root, p->o->ns, err);
+
+	if (r == 0)
+		r = state_dir_create(p->root, p->o->ns, p->o->id, &dir, err);
+	if (r != 0)
+		return r;
+	r = shim_socket_make(p->root, &socket, &listen_fd, err);
+	p->socket = socket;
+	if (r == 0)
+		r = launch(p, &dir, listen_fd, err);
 	if (r != 0) {
 		if (socket)
 			unlink(socket);
@@ -185,85 +163,173 @@ static int start(
 	return 0;
 }
 
-static int complain(const struct error *err)
+/* What is not said on stdin is said by flags, or by the environment. */
+static const char *first_of(const char *stated, const char *flag, const char *variable)
 {
-	fprintf(stderr, "cleat-shim: %s\n", error_message(err));
-	return err->code == CODE_ALREADY_EXISTS ? SHIM_START_EXISTS : 1;
+	const char *value = stated ? stated : flag;
+
+	if (!value)
+		value = getenv(variable);
+	return value ? value : "";
 }
 
-static char *get_root(const struct verb_options *o, struct error *err)
+static int check_names(const struct verb_options *o, struct error *err)
 {
-	char *root = o->root ? strdup(o->root) : state_default_root();
+	int r = id_check(o->ns, "namespace", err);
 
-	if (!root)
-		error_set(err, CODE_FAILED_PRECONDITION,
-			"-root is not given, and XDG_RUNTIME_DIR is not set");
-	else if (root[0] != '/')
-		error_set(err, CODE_INVALID_ARGUMENT, "-root %s is not an absolute path", root);
-	return root;
+	return r == 0 ? id_check(o->id, "container id", err) : r;
+}
+
+static int check_ttrpc_address(const char *address, struct error *err)
+{
+	return *address ? publisher_check_address(address, err) : 0;
+}
+
+static int start_for_cleat(const struct verb_options *o, struct error *err)
+{
+	_cleanup_free_ char *root = verb_root(o, err), *socket = NULL;
+	struct plan p = {
+		.o = o,
+		.root = root,
+		.ttrpc_address = first_of(NULL, o->ttrpc_address, "TTRPC_ADDRESS"),
+		.debug = o->debug,
+	};
+	int r = root ? check_names(o, err) : (int)err->code;
+
+	if (r == 0)
+		r = check_ttrpc_address(p.ttrpc_address, err);
+	if (r == 0)
+		r = start_in_root(&p, &socket, err);
+	if (r == 0 && (printf(ADDRESS "%s\n", socket) < 0 || fflush(stdout) != 0))
+		r = error_errno(err, -EIO, "the address cannot be told");
+	return r;
+}
+
+/* --- for containerd --- */
+
+/* `address`, which containerd to 1.6 reads when it has been restarted. */
+static int write_address(const struct state_dir *dir, const char *socket, struct error *err)
+{
+	_cleanup_free_ char *text = NULL;
+	int r;
+
+	if (asprintf(&text, ADDRESS "%s", socket) < 0)
+		return error_errno(err, -ENOMEM, "address");
+	r = file_write_atomic(dir->fd, "address", text, strlen(text), 0644);
+	return r < 0 ? error_errno(err, r, "%s/address", dir->path) : 0;
+}
+
+static int start_new(const struct plan *p, struct error *err)
+{
+	_cleanup_(state_dir_close) struct state_dir dir = STATE_DIR_INIT;
+	_cleanup_close_ int listen_fd = -1;
+	int r = state_bundle_create(p->bundle, p->o->ns, p->o->id, &dir, err);
+
+	if (r != 0)
+		return r;
+	r = shim_socket_replace(p->socket, &listen_fd, err);
+	if (r == 0)
+		r = write_address(&dir, p->socket, err);
+	if (r == 0)
+		r = launch(p, &dir, listen_fd, err);
+	if (r != 0) {
+		if (listen_fd >= 0)
+			unlink(p->socket);
+		state_dir_remove(&dir, NULL);
+	}
+	return r;
+}
+
+static int start_in_bundle(const struct plan *p, struct error *err)
+{
+	_cleanup_(state_dir_close) struct state_dir dir = STATE_DIR_INIT;
+	_cleanup_close_ int lock_fd = -1;
+	int r = shim_socket_lock(p->socket, &lock_fd, err);
+
+	if (r != 0)
+		return r;
+	if (!shim_socket_is_live(p->socket))
+		return start_new(p, err);
+	r = state_bundle_open(p->bundle, p->o->ns, p->o->id, &dir, err);
+	return r == 0 ? write_address(&dir, p->socket, err) : r;
+}
+
+/* containerd takes whatever is on stdout or stderr for the answer: what is to be said goes into its FIFO. */
+static void open_log(bool debug)
+{
+	log_init(debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+		open("log", O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+}
+
+static int get_socket(
+	const struct verb_options *o, const struct bootstrap *boot, char **ret, struct error *err)
+{
+	if (o->socket && *o->socket) {
+		*ret = strdup(o->socket);
+		return *ret ? 0 : error_errno(err, -ENOMEM, "socket");
+	}
+	return shim_socket_name(boot->socket_dir,
+		first_of(boot->grpc_address, o->address, "GRPC_ADDRESS"), o->ns, o->id, ret, err);
+}
+
+static int answer(const struct bootstrap *boot, const char *socket, struct error *err)
+{
+	_cleanup_buf_ struct buf bytes = BUF_INIT;
+	int r = bootstrap_answer(boot->dialect, socket, &bytes);
+
+	if (r == 0)
+		r = fd_write_all(STDOUT_FILENO, buf_head(&bytes), bytes.len);
+	return r < 0 ? error_errno(err, r, "the address cannot be told") : 0;
+}
+
+/* Everything that was asked for, and a place to put it. */
+static int prepare(const struct verb_options *o, struct bootstrap *boot, struct runtime_wish *wish,
+	char **ret_socket, struct error *err)
+{
+	int r = check_names(o, err);
+
+	if (r == 0)
+		r = bootstrap_read(STDIN_FILENO, o->id, o->ns, boot, err);
+	if (r == 0)
+		r = runtime_wish_parse(boot->options, "/", o->ns, wish, err);
+	return r == 0 ? get_socket(o, boot, ret_socket, err) : r;
+}
+
+static int start_for_containerd(const struct verb_options *o, struct error *err)
+{
+	_cleanup_bootstrap_ struct bootstrap boot = BOOTSTRAP_INIT;
+	_cleanup_runtime_wish_ struct runtime_wish wish = RUNTIME_WISH_INIT;
+	_cleanup_free_ char *socket = NULL;
+	char cwd[PATH_MAX];
+	struct plan p = { .o = o, .bundle = cwd };
+	int r = prepare(o, &boot, &wish, &socket, err);
+
+	if (r != 0)
+		return r;
+	if (!getcwd(cwd, sizeof(cwd)))
+		return error_errno(err, -errno, "the bundle, which is the working folder");
+	p.socket = socket;
+	p.ttrpc_address = first_of(boot.ttrpc_address, o->ttrpc_address, "TTRPC_ADDRESS");
+	p.cgroup = wish.shim_cgroup;
+	p.debug = o->debug || boot.debug;
+	r = check_ttrpc_address(p.ttrpc_address, err);
+	if (r != 0)
+		return r;
+	open_log(p.debug);
+	placement_oom_score();
+	if (*first_of(NULL, NULL, "SCHED_CORE"))
+		placement_sched_core();
+	r = start_in_bundle(&p, err);
+	return r == 0 ? answer(&boot, socket, err) : r;
 }
 
 int verb_start(const struct verb_options *o)
 {
 	_cleanup_error_ struct error err = ERROR_INIT;
-	_cleanup_free_ char *root = get_root(o, &err), *socket = NULL;
+	int r = o->for_containerd ? start_for_containerd(o, &err) : start_for_cleat(o, &err);
 
-	if (err.code != CODE_OK || id_check(o->ns, "namespace", &err) != 0 ||
-		id_check(o->id, "container id", &err) != 0 || check_ttrpc_address(o, &err) != 0 ||
-		start(o, root, &socket, &err) != 0)
-		return complain(&err);
-	printf("unix://%s\n", socket);
-	return fflush(stdout) == 0 ? 0 : 1;
-}
-
-/* The first thing that the waiting `start` hears; a reader that has gone is no matter. */
-static void say_ready(const char *word)
-{
-	if (write(SERVE_FD_READY, word, strlen(word)) < 0)
-		errno = 0;
-	close(SERVE_FD_READY);
-}
-
-/* What we inherited by number is close-on-exec from here on. */
-static int check_inherited(void)
-{
-	for (int fd = SERVE_FD_LISTEN; fd <= SERVE_FD_READY; fd++)
-		if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-			return -errno;
-	return 0;
-}
-
-int verb_serve(const struct verb_options *o)
-{
-	_cleanup_error_ struct error err = ERROR_INIT;
-	const struct shim_options options = {
-		.root = o->root,
-		.ns = o->ns,
-		.id = o->id,
-		.socket_path = o->socket,
-		.ttrpc_address = o->ttrpc_address,
-		.listen_fd = SERVE_FD_LISTEN,
-		.lock_fd = SERVE_FD_LOCK,
-		.debug = o->debug,
-	};
-	struct shim *shim = NULL;
-	int status;
-
-	if (!o->root || !o->ns || !o->id || !o->socket || check_inherited() < 0) {
-		fprintf(stderr, "cleat-shim: serve is started by start\n");
-		return 2;
-	}
-	/* freed memory goes back: a shim idles for months */
-	mallopt(M_TRIM_THRESHOLD, 64 << 10);
-	mallopt(M_TOP_PAD, 16 << 10);
-	mallopt(M_MXFAST, 0);
-	drop_malloc_setting();
-	if (shim_new(&options, &shim, &err) != 0) {
-		say_ready(error_message(&err));
-		return 1;
-	}
-	say_ready("ok");
-	status = shim_run(shim);
-	shim_free(shim);
-	return status;
+	if (r == 0)
+		return 0;
+	fprintf(stderr, "cleat-shim: %s\n", error_message(&err));
+	return err.code == CODE_ALREADY_EXISTS ? SHIM_START_EXISTS : 1;
 }

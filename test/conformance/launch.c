@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two command lines: containerd's for its own shim (runtime/v2/shim in containerd 1.6: cwd is the
- * bundle, TTRPC_ADDRESS in the environment, the log a FIFO in the bundle), cleat's for cleat's.
- * Never ends what it started: the caller knows its pid from Connect.
+ * Two command lines: containerd's for its own shim, and for ours where it is called as Task v2
+ * (runtime/v2/shim in containerd 1.6: cwd is the bundle, TTRPC_ADDRESS in the environment, the log a
+ * FIFO in the bundle); cleat's own where ours is called as Task v3. Never ends what it started: the caller knows its pid from Connect.
  */
 #include "test/conformance/launch.h"
 
@@ -22,6 +22,7 @@
 #include "test/conformance/sink.h"
 
 #define REFERENCE "containerd-shim-runc-v2"
+#define DROP_IN	  "containerd-shim-cleat-v2"
 #define OURS	  "cleat-shim"
 #define SCHEME	  "unix://"
 
@@ -65,17 +66,17 @@ static bool run_start(char *const *argv, const char *cwd, struct buf *out)
 	return r == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-static bool start_reference(
-	const struct conform *conform, const char *id, const char *bundle, struct buf *out)
+static bool start_as_containerd(const struct conform *conform, const char *program, const char *id,
+	const char *bundle, struct buf *out)
 {
 	_cleanup_free_ char *address = format("%s/containerd.sock", conform->dir);
-	const char *const argv[] = { REFERENCE, "-namespace", CONFORM_NS, "-id", id, "-address",
+	const char *const argv[] = { program, "-namespace", CONFORM_NS, "-id", id, "-address",
 		address, "-publish-binary", "/bin/true", "start", NULL };
 
 	return run_start((char *const *)argv, bundle, out);
 }
 
-static bool start_ours(
+static bool start_as_cleat(
 	const struct conform *conform, const char *id, const char *bundle, struct buf *out)
 {
 	_cleanup_free_ char *root = format("%s/root", conform->dir);
@@ -92,9 +93,12 @@ char *launch(const struct conform *conform, const char *id, const char *bundle)
 	bool ok;
 
 	setenv("TTRPC_ADDRESS", sink_address(conform->sink), 1);
-	ok = conform->reference ? start_reference(conform, id, bundle, &out)
-				: start_ours(conform, id, bundle, &out);
-
+	if (conform->reference)
+		ok = start_as_containerd(conform, REFERENCE, id, bundle, &out);
+	else if (strstr(conform->service, ".v2."))
+		ok = start_as_containerd(conform, DROP_IN, id, bundle, &out);
+	else
+		ok = start_as_cleat(conform, id, bundle, &out);
 	line = format("%.*s", (int)out.len, out.len ? (const char *)buf_head(&out) : "");
 	line[strcspn(line, "\n")] = '\0';
 	if (!ok || strncmp(line, SCHEME, strlen(SCHEME)) != 0)

@@ -208,7 +208,7 @@ static void parse_options(size_t type, const uint8_t *data, size_t n)
 	any.type_url = (char *)option_types[type];
 	any.value.data = (uint8_t *)data;
 	any.value.len = n;
-	r = runtime_wish_parse(&any, "/run/cleat", "default", &w, &err);
+	r = runtime_wish_parse(&any, "/run/cleat/r/default", "default", &w, &err);
 	if (r != 0 && (r != (int)err.code || !err.message))
 		die("an error without code and sentence");
 	if (r == 0 && *w.root != '/')

@@ -25,7 +25,7 @@ static struct runtime_wish parse(const Google__Protobuf__Any *any)
 	_cleanup_error_ struct error err = ERROR_INIT;
 	struct runtime_wish w = RUNTIME_WISH_INIT;
 
-	if (runtime_wish_parse(any, "/run/cleat", "moby", &w, &err) != 0)
+	if (runtime_wish_parse(any, "/run/cleat/r/moby", "moby", &w, &err) != 0)
 		fail_msg("%s", error_message(&err));
 	return w;
 }
@@ -35,8 +35,8 @@ static void refused(const Google__Protobuf__Any *any, const char *want)
 	_cleanup_error_ struct error err = ERROR_INIT;
 	struct runtime_wish w = RUNTIME_WISH_INIT;
 
-	assert_int_equal(
-		runtime_wish_parse(any, "/run/cleat", "moby", &w, &err), CODE_INVALID_ARGUMENT);
+	assert_int_equal(runtime_wish_parse(any, "/run/cleat/r/moby", "moby", &w, &err),
+		CODE_INVALID_ARGUMENT);
 	assert_string_equal(error_message(&err), want);
 	assert_null(w.root);
 }
@@ -64,7 +64,7 @@ static void test_plain(void **state)
 	_cleanup_runtime_wish_ struct runtime_wish w = RUNTIME_WISH_INIT;
 
 	(void)state;
-	assert_int_equal(runtime_wish_plain("crun", "/r", "n", &w, NULL), 0);
+	assert_int_equal(runtime_wish_plain("crun", "/r/r/n", &w, NULL), 0);
 	assert_string_equal(w.command, "crun");
 	assert_string_equal(w.root, "/r/r/n");
 }
@@ -242,7 +242,8 @@ static void test_generic_refused(void **state)
 	snprintf(path, sizeof(path), "%s/fast.json", bed->path);
 	o.config_path = path;
 	any = any_of("runtimeoptions.v1.Options", &o.base, room);
-	assert_int_equal(runtime_wish_parse(&any, "/run/cleat", "moby", &w, &err), CODE_NOT_FOUND);
+	assert_int_equal(
+		runtime_wish_parse(&any, "/run/cleat/r/moby", "moby", &w, &err), CODE_NOT_FOUND);
 	assert_non_null(strstr(error_message(&err), path));
 	assert_int_equal(runtime_wish_check(&any, &err), 0); /* the file is not looked at */
 	write_text(bed->dir, "fast.json", "{\n\"root\": \"run\"}");
@@ -327,8 +328,8 @@ static void test_greedy(void **state)
 	any.type_url = (char *)"cleat.shim.v1.RuntimeOptions";
 	any.value.data = bytes;
 	any.value.len = n;
-	assert_int_equal(
-		runtime_wish_parse(&any, "/run/cleat", "moby", &w, &err), CODE_RESOURCE_EXHAUSTED);
+	assert_int_equal(runtime_wish_parse(&any, "/run/cleat/r/moby", "moby", &w, &err),
+		CODE_RESOURCE_EXHAUSTED);
 	free(bytes);
 }
 
@@ -340,7 +341,7 @@ static void test_resolve(void **state)
 	_cleanup_error_ struct error err = ERROR_INIT;
 
 	(void)state;
-	assert_int_equal(runtime_wish_plain("/bin/sh", "/r", "n", &w, NULL), 0);
+	assert_int_equal(runtime_wish_plain("/bin/sh", "/r/r/n", &w, NULL), 0);
 	w.systemd_cgroup = w.no_pivot = w.no_new_keyring = true;
 	w.deadline_ms = 5;
 	argv_add(&w.options, "platform=ptrace");
