@@ -61,6 +61,13 @@ static void capture_close(struct capture *c)
 	fd_close(&c->fd);
 }
 
+static void remove_log(struct runtime_call *call)
+{
+	if (call->log_name[0] && call->shim->dir.fd >= 0)
+		unlinkat(call->shim->dir.fd, call->log_name, 0);
+	call->log_name[0] = '\0';
+}
+
 static void call_free(struct runtime_call *call)
 {
 	if (!call)
@@ -72,8 +79,7 @@ static void call_free(struct runtime_call *call)
 		event_free(call->finish);
 	capture_close(&call->out);
 	capture_close(&call->err);
-	if (call->log_name[0] && call->shim->dir.fd >= 0)
-		unlinkat(call->shim->dir.fd, call->log_name, 0);
+	remove_log(call);
 	runtime_outcome_deinit(&call->outcome);
 	pidref_close(&call->pidref);
 	runtime_deinit(&call->rt);
@@ -156,6 +162,7 @@ static void call_finish(struct runtime_call *call)
 		fd_read_file(call->shim->dir.fd, call->log_name, &log, LIMIT_RUNTIME_JSON);
 		words = runtime_words(&call->outcome, &log);
 	}
+	remove_log(call); /* before a bundle is left, which others remove */
 	runtime_judge(&call->rt, call->verb, &call->outcome, &log, &err);
 	log_debug("runtime call ended", F_STR("runtime", call->rt.command),
 		F_STR("call", runtime_verb_name(call->verb)),
