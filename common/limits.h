@@ -22,6 +22,7 @@
 #define LIMIT_RESOURCES_JSON (1u << 20)	 /* bytes of an update's document */
 #define LIMIT_ANNOTATIONS    (64u << 10) /* bytes of what updates annotate a container with */
 #define LIMIT_RUNTIMES_JSON  (1u << 20)	 /* bytes of runtimes.json */
+#define LIMIT_OPTIONS_JSON   (1u << 20)	 /* bytes of options.json in a bundle */
 #define LIMIT_CONFIG_JSON    (4u << 20)	 /* bytes of a bundle's config.json */
 #define LIMIT_STATE_JSON     (4u << 20)	 /* bytes of a state file of ours */
 #define LIMIT_RING_EVENTS    4096u /* events kept for subscribers that are slow in reading them */
