@@ -94,7 +94,7 @@ static const void *decode(
 
 static bool is_for(const bootstrap_params *params, const char *id, const char *ns)
 {
-	return params && strcmp(params->instance_id, id) == 0 &&
+	return params && id && strcmp(params->instance_id, id) == 0 &&
 	       strcmp(params->namespace_, ns) == 0;
 }
 
@@ -116,12 +116,13 @@ static int refuse_other(const struct reading *r, const char *id, const char *ns,
 		shown ? shown : "?", shown_ns ? shown_ns : "?", id, ns);
 }
 
-static int refuse(const struct arena *arena, size_t n, struct error *err)
+static int refuse(const struct arena *arena, size_t n, const char *id, struct error *err)
 {
 	if (arena->exhausted)
 		return error_set(err, CODE_RESOURCE_EXHAUSTED, "stdin asks for too much memory");
 	return error_set(err, CODE_INVALID_ARGUMENT,
-		"the %zu bytes on stdin are neither BootstrapParams nor an Any of options", n);
+		"the %zu bytes on stdin are %s an Any of options", n,
+		id ? "neither BootstrapParams nor" : "not");
 }
 
 /* --- taking it --- */
@@ -192,9 +193,9 @@ static int judge(const struct reading *r, size_t n, const char *id, const char *
 		return take_params(r->params, b, err);
 	if (is_bare(r->any))
 		return take_options(r->any, b, err);
-	if (r->params && r->any && !known)
+	if (id && r->params && r->any && !known)
 		return refuse_other(r, id, ns, err);
-	return refuse(arena, n, err);
+	return refuse(arena, n, id, err);
 }
 
 int bootstrap_parse(const void *data, size_t n, const char *id, const char *ns,

@@ -53,7 +53,8 @@ void bootstrap_deinit(struct bootstrap *b);
  * From the n bytes that stood there for the container id in namespace ns. None: BOOTSTRAP_FLAGS
  * without options. CODE_INVALID_ARGUMENT for what is neither dialect, is another container's, has
  * options of an unknown type or that cannot be decoded, or a relative socket_dir;
- * CODE_RESOURCE_EXHAUSTED above LIMIT_BOOTSTRAP. Asks nothing of the disk.
+ * CODE_RESOURCE_EXHAUSTED above LIMIT_BOOTSTRAP. Asks nothing of the disk. id and ns NULL: it stands
+ * before no container's start but before `-info`, where there is an Any or nothing.
  */
 int bootstrap_parse(const void *data, size_t n, const char *id, const char *ns,
 	struct bootstrap *ret, struct error *err);
