@@ -61,7 +61,10 @@ obj        = $(patsubst %.c,$(O)/%.o,$(1))
 
 LIBS := -levent_core -lprotobuf-c -ljansson
 
-PROGRAMS := $(BIN)/cleat $(BIN)/cleat-shim $(BIN)/containerd-shim-cleat-v2
+# containerd looks for a runtime by name: io.containerd.cleat.v2, and io.containerd.runc.cleat, to which its
+# clients send runc's options
+DROP_INS := containerd-shim-cleat-v2 containerd-shim-runc-cleat
+PROGRAMS := $(BIN)/cleat $(BIN)/cleat-shim $(addprefix $(BIN)/,$(DROP_INS))
 
 .PHONY: all
 all: $(PROGRAMS)
@@ -104,7 +107,7 @@ $(BIN)/cleat-shim: $(O)/shim/main.o $(O)/libshim.a $(O)/libcommon.a $(O)/libprot
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) $(SHIM_LINK) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(BIN)/containerd-shim-cleat-v2: $(BIN)/cleat-shim
+$(addprefix $(BIN)/,$(DROP_INS)): $(BIN)/cleat-shim
 	ln -sf cleat-shim $@
 
 $(BIN)/cleat: $(O)/supervisor/cli/main.o $(O)/libcli.a $(O)/libcommon.a $(O)/libproto.a
@@ -199,7 +202,7 @@ analyze: $(PB_SRC)
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 0755 $(BIN)/cleat $(BIN)/cleat-shim $(DESTDIR)$(PREFIX)/bin/
-	ln -sf cleat-shim $(DESTDIR)$(PREFIX)/bin/containerd-shim-cleat-v2
+	for name in $(DROP_INS); do ln -sf cleat-shim $(DESTDIR)$(PREFIX)/bin/$$name || exit; done
 
 # test/soak/test_churn: random calls from clients that are killed, beside a model
 CHURN := $(call obj,$(wildcard test/soak/*.c))

@@ -4,12 +4,15 @@
 #include <string.h>
 
 #include "shim/mount_verb.h"
+#include "shim/verb_info.h"
 #include "shim/verbs.h"
 
 static const char help[] =
 	"usage: cleat-shim -namespace NS -id ID [-root DIR] [-debug] [-ttrpc-address SOCKET] start\n"
 	"       cleat-shim -namespace NS -id ID [-root DIR] delete\n"
-	"       cleat-shim -v\n"
+	"       containerd-shim-cleat-v2 -namespace NS -id ID -address SOCKET [-publish-binary FILE]\n"
+	"                                [-bundle DIR] [-socket SOCKET] [-debug] start|delete\n"
+	"       cleat-shim -v | -info\n"
 	"\n"
 	"start   puts the shim of one container into the background and prints its address\n"
 	"delete  removes what a dead shim left\n"
@@ -18,7 +21,14 @@ static const char help[] =
 	"  -ttrpc-address SOCKET  forward every event to containerd's ttrpc socket there;\n"
 	"                         $TTRPC_ADDRESS if not given, and nowhere if that is not set or\n"
 	"                         empty. cleat itself always gives an empty one.\n"
-	"  -debug                 log more\n";
+	"  -debug                 log more\n"
+	"\n"
+	"As containerd calls it (a name that begins with containerd-shim-, or one of its flags, and no\n"
+	"-root) the state lies in the bundle: the working folder, or that of -bundle for delete.\n"
+	"\n"
+	"  -address SOCKET        containerd's own; by it the shim's socket is named\n"
+	"  -socket SOCKET         the shim's socket, instead\n"
+	"  -info                  print what the runtime can do, as a RuntimeInfo\n";
 
 int main(int argc, char **argv)
 {
@@ -27,10 +37,10 @@ int main(int argc, char **argv)
 
 	if (r != 0)
 		return r;
-	if (options.version) {
-		printf("cleat-shim %s\n", CLEAT_VERSION);
-		return 0;
-	}
+	if (options.version)
+		return verb_version(&options);
+	if (options.info)
+		return verb_info(&options);
 	if (options.help) {
 		fputs(help, stdout);
 		return 0;

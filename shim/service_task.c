@@ -14,6 +14,7 @@
 #include "common/cleanup.h"
 #include "common/pbtime.h"
 #include "shim/criu.h"
+#include "shim/options_file.h"
 #include "shim/request.h"
 #include "shim/runtime_wish.h"
 #include "shim/task_pids.h"
@@ -184,6 +185,15 @@ static int fill_restore(const Containerd__Task__V2__CreateTaskRequest *r, struct
 	return 0;
 }
 
+/* In a bundle they are kept as containerd's own shim keeps them, for a delete without us. */
+static int keep_options(const struct shim *shim, const struct runtime_wish *wish,
+	const struct runtime *rt, struct error *err)
+{
+	if (shim->dir.root || shim->dir.fd < 0 || shim->container)
+		return 0;
+	return options_file_write(shim->dir.fd, wish, rt, shim->ns, err);
+}
+
 /* What is wrong with a Create before the core is asked, and what the options say. */
 static int check_create(const struct shim *shim, const Containerd__Task__V2__CreateTaskRequest *r,
 	struct create_params *params, struct create_room *room, struct error *err)
@@ -195,6 +205,8 @@ static int check_create(const struct shim *shim, const Containerd__Task__V2__Cre
 		code = runtime_wish_parse(r->options, shim->runtime_root, shim->ns, &wish, err);
 	if (code == 0)
 		code = runtime_wish_resolve(&wish, shim->id, &params->runtime, err);
+	if (code == 0)
+		code = keep_options(shim, &wish, &params->runtime, err);
 	if (code != 0)
 		return code;
 	params->run = wish.run;

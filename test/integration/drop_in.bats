@@ -289,7 +289,7 @@ no_container() {
 	assert_equal "$(cat "$T/delete.err")" ""
 	wait_for 5 is_gone "$shim"
 	assert_equal "$(delete_says)" "$pid 9"
-	assert_equal "$(cd "$BUNDLE" && echo *)" "address config.json exits.jsonl lock log rootfs"
+	assert_equal "$(cd "$BUNDLE" && echo *)" "address config.json exits.jsonl lock log options.json rootfs runtime"
 }
 
 @test "delete where nothing was ever created" {

@@ -19,15 +19,17 @@ install_to() { # VARIABLE=VALUE...
 		>"$T/make.out" 2>&1 </dev/null 3>&- || { cat "$T/make.out"; return 1; }
 }
 
-@test "three names below DESTDIR and PREFIX, and nothing else" {
+@test "four names below DESTDIR and PREFIX, and nothing else" {
 	install_to DESTDIR="$T/work/dest" PREFIX=/opt/cleat
 	assert_equal "$(find "$T/work" -mindepth 1 ! -type d -printf '%P %y%m,' | tr , '\n' | sort)" \
 		"dest/opt/cleat/bin/cleat f755
 dest/opt/cleat/bin/cleat-shim f755
-dest/opt/cleat/bin/containerd-shim-cleat-v2 l777"
+dest/opt/cleat/bin/containerd-shim-cleat-v2 l777
+dest/opt/cleat/bin/containerd-shim-runc-cleat l777"
 	# twice is no more than once
 	install_to DESTDIR="$T/work/dest" PREFIX=/opt/cleat
-	assert_equal "$(find "$T/work" -type l -printf '%l\n')" cleat-shim
+	assert_equal "$(find "$T/work" -type l -printf '%l\n')" "cleat-shim
+cleat-shim"
 }
 
 @test "what is installed finds its own shim, and runs" {

@@ -109,7 +109,8 @@ static void test_levels(void **state)
 /* Every type of options that a Create takes, by each of its names. */
 static void test_options(void **state)
 {
-	static const char *const types[] = { RUNC_NAME, "types.containerd.io/" RUNC_NAME,
+	static const char *const types[] = { RUNC_NAME,
+		"types.containerd.io/containerd.runc.v1.Options",
 		"containerd.linux.runc.CreateOptions", "containerd.linux.runc.RuncOptions",
 		"runtimeoptions.v1.Options", "cri.runtimeoptions.v1.Options",
 		"cleat.shim.v1.RuntimeOptions" };
