@@ -13,6 +13,7 @@
 #define LIMIT_STREAMS	     4096u	 /* open calls of one connection */
 #define LIMIT_QUEUED_REPLIES (8u << 20)	 /* bytes waiting to be read by one client */
 #define LIMIT_PROCESSES	     4096u	 /* execs of one container, with its init */
+#define LIMIT_MOUNTS	     512u	 /* mounts of one rootfs */
 #define LIMIT_ID	     76u	 /* bytes of an id or namespace */
 #define LIMIT_PID_VALUE	     (1 << 22)	 /* no pid is above: the kernel's PID_MAX_LIMIT */
 #define LIMIT_RUNTIME_STDERR (64u << 10) /* bytes kept of what a runtime prints as errors */

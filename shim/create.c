@@ -371,6 +371,10 @@ static int check(struct shim *shim, const struct create_params *params, struct e
 	if (params->run && params->terminal && !params->restore)
 		return error_set(err, CODE_INVALID_ARGUMENT,
 			"run does not go with a terminal: create, resize, start");
+	if (params->n_rootfs > LIMIT_MOUNTS)
+		return error_set(err, CODE_RESOURCE_EXHAUSTED,
+			"container %s: %zu mounts for its rootfs, and %u is the limit", shim->id,
+			params->n_rootfs, LIMIT_MOUNTS);
 	return params->restore ? check_restore(params->restore, err) : 0;
 }
 

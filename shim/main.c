@@ -53,7 +53,8 @@ int main(int argc, char **argv)
 		return verb_delete(&options);
 	if (strcmp(options.verb, "sweep") == 0)
 		return verb_sweep(&options);
-	if (strcmp(options.verb, "mount") == 0 || strcmp(options.verb, "unmount") == 0)
+	if (strcmp(options.verb, "mount") == 0 || strcmp(options.verb, "unmount") == 0 ||
+		strcmp(options.verb, "userns") == 0)
 		return mount_verb(argc - options.first, argv + options.first);
 	fprintf(stderr, "cleat-shim: \"%s\" is not a command: start, delete\n", options.verb);
 	return 2;

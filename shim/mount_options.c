@@ -12,6 +12,7 @@
 
 #include "common/cleanup.h"
 #include "common/text.h"
+#include "shim/id_map.h"
 #include "shim/mount_spec.h"
 
 /* clang-format off */
@@ -61,13 +62,15 @@ static const struct {
 };
 /* clang-format on */
 
-/* Beginnings of what is refused: these need a loop device, a user namespace, or containerd. */
-static const char *const refused_options[] = { "X-containerd.", "loop=", "uidmap=", "gidmap=" };
+/* Beginnings of what is refused: these need a loop device, or containerd. */
+static const char *const refused_options[] = { "X-containerd.", "loop=" };
 static const char *const refused_types[] = { "fuse.", "fuse3." };
 
 void mount_options_deinit(struct mount_options *o)
 {
 	argv_deinit(&o->data);
+	free(o->uid_map);
+	free(o->gid_map);
 	*o = MOUNT_OPTIONS_INIT;
 }
 
@@ -84,12 +87,12 @@ static bool is_refused(const char *option)
 	return strcmp(option, "loop") == 0;
 }
 
-static int refuse(struct error *err, const char *what, const char *which)
+/* why: what follows the name in the sentence */
+static int refuse(struct error *err, const char *what, const char *which, const char *why)
 {
 	_cleanup_free_ char *text = text_clean(which, strlen(which), 200);
 
-	return error_set(
-		err, CODE_INVALID_ARGUMENT, "%s \"%s\" is not supported", what, text ? text : "");
+	return error_set(err, CODE_INVALID_ARGUMENT, "%s \"%s\" %s", what, text ? text : "", why);
 }
 
 static bool parse_flag(struct mount_options *o, const char *option)
@@ -111,13 +114,36 @@ static unsigned long parse_propagation(const char *option)
 	return 0;
 }
 
+/* 0 as well where it is no mapping at all; *ret_is tells. Of several the last one counts. */
+static int parse_map(struct mount_options *o, const char *option, bool *ret_is, struct error *err)
+{
+	char **map = begins_with(option, "uidmap=")   ? &o->uid_map
+		     : begins_with(option, "gidmap=") ? &o->gid_map
+						      : NULL;
+	char *lines;
+	int r;
+
+	*ret_is = map != NULL;
+	if (!map)
+		return 0;
+	r = id_map_parse(option + strlen("uidmap="), &lines);
+	if (r == -EINVAL)
+		return refuse(err, "option", option, "is no mapping of ids: C:H:S[,C:H:S]...");
+	if (r < 0)
+		return error_errno(err, r, "options");
+	free(*map);
+	*map = lines;
+	return 0;
+}
+
 static int parse_one(struct mount_options *o, const char *option, struct error *err)
 {
 	unsigned long propagation = parse_propagation(option);
+	bool is_map;
 	int r;
 
 	if (is_refused(option))
-		return refuse(err, "option", option);
+		return refuse(err, "option", option, "is not supported");
 	if (!*option || parse_flag(o, option))
 		return 0;
 	if (propagation) {
@@ -127,8 +153,25 @@ static int parse_one(struct mount_options *o, const char *option, struct error *
 		o->propagation[o->n_propagation++] = propagation;
 		return 0;
 	}
+	r = parse_map(o, option, &is_map, err);
+	if (r != 0 || is_map)
+		return r;
 	r = argv_add(&o->data, option);
 	return r < 0 ? error_errno(err, r, "options") : 0;
+}
+
+static int check_maps(const struct mount_options *o, struct error *err)
+{
+	if (!o->uid_map && !o->gid_map)
+		return 0;
+	if (!o->uid_map || !o->gid_map)
+		return error_set(err, CODE_INVALID_ARGUMENT,
+			"option \"%s\" does not go without \"%s\"",
+			o->uid_map ? "uidmap" : "gidmap", o->uid_map ? "gidmap" : "uidmap");
+	if (o->flags & MS_REMOUNT)
+		return error_set(
+			err, CODE_INVALID_ARGUMENT, "a remount does not change how ids are mapped");
+	return 0;
 }
 
 static int check_type(const struct mount_spec *m, struct mount_options *o, struct error *err)
@@ -137,7 +180,7 @@ static int check_type(const struct mount_spec *m, struct mount_options *o, struc
 
 	for (size_t i = 0; i < sizeof(refused_types) / sizeof(*refused_types); i++)
 		if (begins_with(type, refused_types[i]))
-			return refuse(err, "type", type);
+			return refuse(err, "type", type, "is not supported");
 	if (strcmp(type, "bind") == 0 && !(o->flags & MS_REMOUNT))
 		o->flags |= MS_BIND;
 	if ((o->flags & MS_BIND) && !(o->flags & MS_REMOUNT) && (!m->source || *m->source != '/'))
@@ -155,10 +198,12 @@ int mount_options_parse(struct mount_options *ret, const struct mount_spec *m, s
 		r = parse_one(&o, m->options.v[i], err);
 	if (r == 0)
 		r = check_type(m, &o, err);
+	if (r == 0)
+		r = check_maps(&o, err);
 	if (r != 0)
 		return r;
 	*ret = o;
-	o.data = ARGV_INIT;
+	o = MOUNT_OPTIONS_INIT;
 	return 0;
 }
 

@@ -21,6 +21,7 @@ struct mount_options {
 	unsigned long cleared; /* flags that an option took back ("rw", "suid", ...) */
 	unsigned long propagation[MOUNT_PROPAGATIONS_MAX]; /* in order, each a call of its own */
 	size_t n_propagation;
+	char *uid_map, *gid_map; /* lines as id_map.h makes them; both or neither */
 	struct argv data;
 };
 
@@ -28,9 +29,9 @@ struct mount_options {
 #define _cleanup_mount_options_ __attribute__((cleanup(mount_options_deinit)))
 
 /*
- * CODE_INVALID_ARGUMENT by name for what we do not do (loop devices, mapped ids, mount helpers,
- * X-containerd.*) and for a bind whose source is not absolute: a path means nothing relative to
- * wherever the shim happens to stand.
+ * CODE_INVALID_ARGUMENT by name for what we do not do (loop devices, mount helpers, X-containerd.*),
+ * for ids that are mapped wrongly or half, and for a bind whose source is not absolute: a path means
+ * nothing relative to wherever the shim happens to stand.
  */
 int mount_options_parse(struct mount_options *ret, const struct mount_spec *m, struct error *err);
 void mount_options_deinit(struct mount_options *o);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Overlay with many layers. Never used where mount(2) takes the options as they are. Subtle: in
- * data a backslash escapes ',' and ':' in paths; what goes through fsconfig(2) as "lowerdir+" is
- * a bare path, and no string longer than 255 bytes, so a longer one goes as a descriptor (6.13).
+ * Overlay with many layers. Never used where mount(2) takes the options as they are. Subtle: what
+ * goes through fsconfig(2) as "lowerdir+" is a bare path, without backslashes, and no string longer
+ * than 255 bytes, so a longer one goes as a descriptor (6.13).
  */
 #include "shim/mount_overlay.h"
 
@@ -15,152 +15,17 @@
 #include <unistd.h>
 
 #include "common/argv.h"
-#include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/fd.h"
+#include "shim/mount_why.h"
+#include "shim/overlay_data.h"
 
-#define LOWERDIR	"lowerdir="
 #define FSCONFIG_STRING 255
 
 bool mount_data_fits(const char *data)
 {
 	/* the kernel copies a page and puts a NUL in its last byte */
 	return strlen(data) < (size_t)sysconf(_SC_PAGESIZE);
-}
-
-/* The length of what stands before the next separator that is not escaped. */
-static size_t span(const char *s, char separator)
-{
-	size_t n = 0;
-
-	while (s[n] && s[n] != separator)
-		n += s[n] == '\\' && s[n + 1] ? 2 : 1;
-	return n;
-}
-
-static int split(const char *s, char separator, struct argv *ret)
-{
-	for (;;) {
-		size_t n = span(s, separator);
-		int r = argv_addf(ret, "%.*s", (int)n, s);
-
-		if (r < 0 || !s[n])
-			return r;
-		s += n + 1;
-	}
-}
-
-static void unescape(char *s)
-{
-	char *to = s;
-
-	for (; *s; s++) {
-		if (*s == '\\' && s[1])
-			s++;
-		*to++ = *s;
-	}
-	*to = '\0';
-}
-
-static char *join(const struct argv *parts, char separator)
-{
-	_cleanup_buf_ struct buf b = BUF_INIT;
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < parts->n; i++) {
-		if (i > 0)
-			r = buf_append(&b, &separator, 1);
-		if (r == 0)
-			r = buf_append(&b, parts->v[i], strlen(parts->v[i]));
-	}
-	if (r < 0 || buf_append(&b, "", 1) < 0)
-		return NULL;
-	return strdup((const char *)buf_head(&b));
-}
-
-/* The index of the last lowerdir among the options (the one that counts), or -1. */
-static ssize_t find_lowerdir(const struct argv *options)
-{
-	for (size_t i = options->n; i-- > 0;)
-		if (strncmp(options->v[i], LOWERDIR, strlen(LOWERDIR)) == 0)
-			return (ssize_t)i;
-	return -1;
-}
-
-/* Bytes of the longest folder (with its slash) that all have in common, something left of each. */
-static size_t common_folder(const struct argv *paths)
-{
-	const char *first = NULL;
-	size_t n = 0;
-
-	for (size_t i = 0; i < paths->n; i++) {
-		const char *path = paths->v[i];
-		size_t same = 0;
-
-		if (!*path) /* "::" sets off layers of data only */
-			continue;
-		if (!first) {
-			first = path;
-			n = strlen(path) - 1; /* something has to be left */
-		}
-		while (same < n && path[same] == first[same] && path[same + 1])
-			same++;
-		n = same;
-	}
-	while (n > 0 && first[n - 1] != '/')
-		n--;
-	return n;
-}
-
-/* Cuts the first n bytes off, and slashes after them: a path that began with one would be absolute. */
-static void make_relative(struct argv *paths, size_t n)
-{
-	for (size_t i = 0; i < paths->n; i++) {
-		char *path = paths->v[i];
-		const char *rest = path + n;
-
-		if (!*path)
-			continue;
-		rest += strspn(rest, "/");
-		if (*rest)
-			memmove(path, rest, strlen(rest) + 1);
-		else
-			strcpy(path, ".");
-	}
-}
-
-int overlay_make_relative(const char *data, char **ret_data, char **ret_dir)
-{
-	_cleanup_argv_ struct argv options = ARGV_INIT, paths = ARGV_INIT;
-	_cleanup_free_ char *dir = NULL, *lower = NULL, *option = NULL;
-	ssize_t at;
-	size_t n;
-	int r = split(data, ',', &options);
-
-	if (r < 0)
-		return r;
-	at = find_lowerdir(&options);
-	if (at < 0)
-		return -ENOENT;
-	r = split(options.v[at] + strlen(LOWERDIR), ':', &paths);
-	if (r < 0)
-		return r;
-	n = common_folder(&paths);
-	if (n < 2 || paths.v[0][0] != '/')
-		return -ENOENT;
-	dir = strndup(paths.v[0], n);
-	make_relative(&paths, n);
-	lower = join(&paths, ':');
-	if (!dir || !lower || asprintf(&option, LOWERDIR "%s", lower) < 0)
-		return -ENOMEM;
-	unescape(dir);
-	free(options.v[at]);
-	options.v[at] = TAKE_PTR(option);
-	*ret_data = join(&options, ',');
-	if (!*ret_data)
-		return -ENOMEM;
-	*ret_dir = TAKE_PTR(dir);
-	return 0;
 }
 
 static int config(int fs, unsigned command, const char *key, const void *value, int aux)
@@ -185,14 +50,14 @@ static int config_layers(int fs, const char *value)
 {
 	_cleanup_argv_ struct argv paths = ARGV_INIT;
 	const char *key = "lowerdir+";
-	int r = split(value, ':', &paths);
+	int r = overlay_split(value, ':', &paths);
 
 	for (size_t i = 0; r == 0 && i < paths.n; i++) {
 		if (!*paths.v[i]) {
 			key = "datadir+";
 			continue;
 		}
-		unescape(paths.v[i]);
+		overlay_unescape(paths.v[i]);
 		r = config_path(fs, key, paths.v[i]);
 	}
 	return r;
@@ -202,14 +67,14 @@ static int config_option(int fs, char *option)
 {
 	char *value = strchr(option, '=');
 
-	if (strncmp(option, LOWERDIR, strlen(LOWERDIR)) == 0)
-		return config_layers(fs, option + strlen(LOWERDIR));
+	if (strncmp(option, OVERLAY_LOWERDIR, strlen(OVERLAY_LOWERDIR)) == 0)
+		return config_layers(fs, option + strlen(OVERLAY_LOWERDIR));
 	if (!value)
 		return config(fs, FSCONFIG_SET_FLAG, option, NULL, 0);
 	*value++ = '\0';
 	if (strlen(value) <= FSCONFIG_STRING)
 		return config(fs, FSCONFIG_SET_STRING, option, value, 0);
-	unescape(value);
+	overlay_unescape(value);
 	return config_path(fs, option, value);
 }
 
@@ -248,7 +113,7 @@ static unsigned mount_attributes(unsigned long flags)
 static int config_all(int fs, const char *source, unsigned long flags, const char *data)
 {
 	_cleanup_argv_ struct argv options = ARGV_INIT;
-	int r = split(data, ',', &options);
+	int r = overlay_split(data, ',', &options);
 
 	if (r == 0 && source && *source)
 		r = config(fs, FSCONFIG_SET_STRING, "source", source, 0);
@@ -297,6 +162,7 @@ int overlay_mount(
 	const char *source, int target, unsigned long flags, const char *data, struct error *err)
 {
 	_cleanup_free_ char *shorter = NULL, *dir = NULL;
+	const char *whole = data;
 	char path[FD_PATH_MAX];
 	int r = overlay_make_relative(data, &shorter, &dir);
 
@@ -308,12 +174,12 @@ int overlay_mount(
 	fd_path(target, path);
 	if (mount_data_fits(data)) {
 		if (mount(source, path, "overlay", flags, data) < 0)
-			return error_errno(err, -errno, "%zu bytes of options", strlen(data));
+			return mount_why("overlay", whole, -errno, err);
 		return 0;
 	}
 	if (!kernel_takes_parts())
 		return error_set(err, CODE_RESOURCE_EXHAUSTED,
 			"%zu bytes of options, and this kernel takes a page of them", strlen(data));
 	r = mount_by_parts(source, target, flags, data);
-	return r < 0 ? error_errno(err, r, "%zu bytes of options", strlen(data)) : 0;
+	return r < 0 ? mount_why("overlay", whole, r, err) : 0;
 }

@@ -15,12 +15,6 @@
 bool mount_data_fits(const char *data);
 
 /*
- * Rewrites the lowerdir in data relative to a common folder: *ret_data and *ret_dir are the
- * caller's to free. 0, or -ENOENT where there is no lowerdir or no folder in common but "/".
- */
-int overlay_make_relative(const char *data, char **ret_data, char **ret_dir);
-
-/*
  * Mounts overlay on target (an O_PATH descriptor) with data of any length. Changes the working
  * folder of this process, so it is for a child that ends soon. flags: MS_*. 0 or a code, with a
  * sentence without the name of the mount.

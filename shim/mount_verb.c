@@ -18,6 +18,7 @@
 #include "common/limits.h"
 #include "common/shim_start.h"
 #include "shim/rootfs.h"
+#include "shim/userns.h"
 
 static int answer(const struct error *err, unsigned n_detached)
 {
@@ -68,6 +69,8 @@ int mount_verb(int argc, char **argv)
 	bool unmounts = argc >= 1 && strcmp(argv[0], "unmount") == 0;
 	bool made = argc == 3 && strcmp(argv[2], SHIM_UNMOUNT_MADE) == 0;
 
+	if (argc == 1 && strcmp(argv[0], "userns") == 0)
+		return userns_verb();
 	if (unmounts && (argc == 2 || made))
 		verb_unmount(argv[1], made, &n_detached, &err);
 	else if (argc == 2 && strcmp(argv[0], "mount") == 0)

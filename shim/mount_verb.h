@@ -2,12 +2,13 @@
 #pragma once
 
 /*
- * The verbs `mount` and `unmount` of the shim's own program: the child in which everything runs
+ * The verbs `mount`, `unmount` and `userns` of the shim's own program: the child in which everything runs
  * that can block on a file system. For the shim (mount.h), and unmount for who removes what a dead
  * one left (common/orphan.h); not for people.
  *
  *   cleat-shim mount ROOTFS      the list on descriptor 3, as mount_specs_encode() writes it
  *   cleat-shim unmount ROOTFS [made]     made: we made the folder: it goes too, if it is empty
+ *   cleat-shim userns            what the child needs for mapped ids (userns.h), with its own descriptors
  *
  * The answer goes to descriptor 4 in one write: a struct mount_answer and, after a failure, the
  * sentence; without a descriptor 4 the sentence goes to stderr. Exit status 0, or 1 after a failure;

@@ -15,34 +15,15 @@
 
 #include "common/cleanup.h"
 #include "common/fd.h"
+#include "shim/mount_mapped.h"
 #include "shim/mount_options.h"
-#include "shim/mount_overlay.h"
+#include "shim/mount_plain.h"
 #include "shim/mount_table.h"
 #include "shim/mount_target.h"
 
 #define ATIME_FLAGS (MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME)
 /* What a bind has by itself; the rest is the file system's. */
 #define MOUNT_FLAGS (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | ATIME_FLAGS)
-
-static int mount_first(
-	const struct mount_spec *m, const struct mount_options *o, int target, struct error *err)
-{
-	_cleanup_free_ char *data = mount_options_data(o);
-	char path[FD_PATH_MAX];
-
-	if (!data)
-		return error_errno(err, -ENOMEM, "options");
-	if (!mount_data_fits(data)) {
-		if (!m->type || strcmp(m->type, "overlay") != 0)
-			return error_set(err, CODE_INVALID_ARGUMENT,
-				"%zu bytes of options are too many", strlen(data));
-		return overlay_mount(m->source, target, o->flags, data, err);
-	}
-	fd_path(target, path);
-	if (mount(m->source, path, m->type, o->flags, data) < 0)
-		return error_set(err, code_from_errno(-errno), "%s", strerror(errno));
-	return 0;
-}
 
 static int mount_again(const char *rootfs, const struct mount_spec *m, unsigned long flags,
 	const char *what, struct error *err)
@@ -113,7 +94,7 @@ static int mount_one(const char *rootfs, const struct mount_spec *m, struct erro
 	r = mount_target_open(rootfs, m->target, &target);
 	if (r < 0)
 		return error_errno(err, r, "target");
-	r = mount_first(m, &o, target, err);
+	r = o.uid_map ? mount_mapped(rootfs, m, &o, target, err) : mount_plain(m, &o, target, err);
 	for (size_t i = 0; r == 0 && i < o.n_propagation; i++)
 		r = mount_again(rootfs, m, o.propagation[i], "propagation", err);
 	if (r == 0 && (o.flags & MS_BIND) && !(o.flags & MS_REMOUNT))

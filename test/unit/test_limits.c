@@ -17,6 +17,7 @@ static void test_as_promised(void **state)
 	assert_int_equal(LIMIT_STREAMS, 4096);
 	assert_int_equal(LIMIT_QUEUED_REPLIES, 8 * 1024 * 1024);
 	assert_int_equal(LIMIT_PROCESSES, 4096);
+	assert_int_equal(LIMIT_MOUNTS, 512);
 	assert_int_equal(LIMIT_ID, 76);
 	assert_int_equal(LIMIT_RUNTIME_STDERR, 64 * 1024);
 	assert_int_equal(LIMIT_RUNTIME_JSON, 16 * 1024 * 1024);
