@@ -239,6 +239,11 @@ reaped() {
 	equal "$(setpriv --clear-groups "$TOOL" id)" "$(id -u) $(id -g) -"
 	equal "$("$TOOL" fds </dev/null 7>"$D/x" 2>&1 | grep -v ^1 | head -1)" "0 /dev/null"
 	has <("$TOOL" fds 7>"$D/x") "7 $D/x"
+	printf 'one\ntwo\n' >"$D/text"
+	equal "$("$TOOL" file "$D/text")" "$(id -u) $(id -g) one"
+	run "$TOOL" file "$D/none" "$D/text"
+	[ "$status" = 1 ]
+	has <(echo "$output") "$(id -u) $(id -g) one"
 	run "$TOOL" nonsense
 	[ "$status" = 2 ]
 	run "$TOOL" exit

@@ -78,6 +78,9 @@ static const struct command commands[] = {
 	{ "cwd", 0, 0, tool_cwd, "the working directory" },
 	{ "id", 0, 0, tool_id, "`UID GID GROUP,GROUP...`, `-` for no groups" },
 	{ "fds", 0, 0, tool_fds, "`N TARGET` for each open descriptor" },
+	{ "file", 1, INT_MAX, tool_file,
+		"PATH...: `UID GID TEXT` of each, its text up to the first line's end; 1 where one cannot "
+		"be read" },
 	{ "touch", 1, 1, tool_touch, "PATH: makes it where it is missing" },
 	{ "wait-file", 1, 1, tool_wait_file, "PATH: waits until it exists, 60 s at most" },
 	{ "wait-pid", 1, 1, tool_wait_pid,

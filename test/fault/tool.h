@@ -49,6 +49,7 @@ int tool_env(int n_args, char **args);
 int tool_cwd(int n_args, char **args);
 int tool_id(int n_args, char **args);
 int tool_fds(int n_args, char **args);
+int tool_file(int n_args, char **args);
 int tool_touch(int n_args, char **args);
 int tool_wait_file(int n_args, char **args);
 int tool_wait_pid(int n_args, char **args);

@@ -9,6 +9,7 @@
 #include "test/fault/util.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdint.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int print_lines(int fd, char **lines)
@@ -79,6 +81,34 @@ int tool_fds(int n_args, char **args)
 	if (r < 0)
 		return tool_fail("fds: %s", strerror(-r));
 	return write_all(STDOUT_FILENO, text, strlen(text)) < 0;
+}
+
+static int print_file(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char text[4096];
+	struct stat st;
+	ssize_t n;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return tool_fail("%s: %s", path, strerror(errno));
+	n = read_some(fd, text, sizeof(text) - 1);
+	if (n < 0)
+		return tool_fail("%s: %s", path, strerror((int)-n));
+	text[n] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	return emitf(STDOUT_FILENO, "%u %u %s\n", st.st_uid, st.st_gid, text) < 0;
+}
+
+int tool_file(int n_args, char **args)
+{
+	int status = 0;
+
+	(void)n_args;
+	for (; *args; args++)
+		if (print_file(*args) != 0)
+			status = 1;
+	return status;
 }
 
 int tool_touch(int n_args, char **args)

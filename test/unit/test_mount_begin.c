@@ -32,6 +32,7 @@
 #include "common/clock.h"
 #include "common/fd.h"
 #include "common/limits.h"
+#include "shim/mount_aside.h"
 #include "shim/mount_spec.h"
 #include "shim/mount_table.h"
 #include "shim/mount_verb.h"
@@ -325,6 +326,64 @@ static void test_deadline(void **state)
 	assert_int_equal(mounts_at(AREA "/hang"), 0);
 }
 
+static bool shows_in(pid_t pid, const char *mounted)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/mountinfo", pid);
+	assert_int_equal(fd_read_file(AT_FDCWD, path, &b, 16u << 20), 0);
+	return memmem(buf_head(&b), b.len, mounted, strlen(mounted)) != NULL;
+}
+
+/* Killed while it prepares something aside: nobody has seen it, and nothing is to be undone. */
+static void test_killed_aside(void **state)
+{
+	struct fixture *f = *state;
+	pid_t pid;
+
+	assert_int_equal(mkdir(AREA "/aside", 0700), 0);
+	mount_one(f, AREA "/aside");
+	for (pid = only_child(); !shows_in(pid, " " AREA "/aside ");)
+		event_base_loop(f->shim.base, EVLOOP_NONBLOCK);
+	assert_int_equal(mounts_at(AREA "/aside"), 0);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_done(f, CODE_INTERNAL, "mount on " AREA "/aside: its process ended with signal 9");
+	assert_int_equal(mounts_at(AREA "/aside"), 0);
+	assert_int_equal(rmdir(AREA "/aside"), 0); /* and no namespace holds it */
+}
+
+/* One that cannot come back ends, and what it had mounted before is undone from here. */
+static void test_lost_aside(void **state)
+{
+	struct fixture *f = *state;
+
+	mount_one(f, AREA "/lost");
+	assert_done(f, CODE_INTERNAL, "mount on " AREA "/lost: its process ended with status 3");
+	assert_int_equal(mounts_at(AREA "/lost"), 0);
+}
+
+static int child_aside(const char *rootfs)
+{
+	struct mount_aside aside;
+
+	if (mount_aside_enter(&aside, NULL) != 0 || mount("x", rootfs, "tmpfs", 0, NULL) < 0)
+		return 4;
+	pause(); /* for ever: it is killed */
+	return 5;
+}
+
+static int child_lost(int argc, char **argv)
+{
+	struct mount_aside nowhere = MOUNT_ASIDE_INIT;
+	int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	dup2(null_fd, MOUNT_ANSWER_FD);
+	mount_verb(argc, argv);
+	mount_aside_leave(&nowhere);
+	return 5;
+}
+
 static int child(int argc, char **argv)
 {
 	const char *name = strrchr(argv[1], '/');
@@ -340,6 +399,10 @@ static int child(int argc, char **argv)
 			pause(); /* for ever: it is killed */
 		return 3;
 	}
+	if (strcmp(argv[0], "mount") == 0 && name && strcmp(name, "/aside") == 0)
+		return child_aside(argv[1]);
+	if (strcmp(argv[0], "mount") == 0 && name && strcmp(name, "/lost") == 0)
+		return child_lost(argc, argv);
 	return mount_verb(argc, argv);
 }
 
@@ -356,6 +419,8 @@ int main(int argc, char **argv)
 		test(test_folder_goes),
 		test(test_folder_stays),
 		test(test_killed_is_undone),
+		test(test_killed_aside),
+		test(test_lost_aside),
 		test(test_deadline),
 	};
 
