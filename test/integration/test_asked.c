@@ -147,7 +147,7 @@ static void test_reference_reads(void **state)
 	snprintf(root, sizeof(root), "%s/root", bed->path);
 	write_script(bed->dir, "runtime", "#!/bin/sh\necho \"$@\" >>\"${0%/*}/called\"\n");
 	options = options_of(program, root, room);
-	assert_ok(runtime_wish_parse(&options, "/run/cleat", "moby", &w, &err), &err);
+	assert_ok(runtime_wish_parse(&options, "/run/cleat/r/moby", "moby", &w, &err), &err);
 	assert_ok(runtime_wish_resolve(&w, "web", &rt, &err), &err);
 	assert_int_equal(mkdirat(bed->dir, "web", 0700), 0);
 	bundle = openat(bed->dir, "web", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

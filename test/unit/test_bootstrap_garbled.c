@@ -93,7 +93,7 @@ static bool try_garbled(const struct buf *b, enum bootstrap_dialect dialect)
 	if (s.options)
 		assert_true(runtime_wish_knows(s.options->type_url));
 	/* what only its values can have wrong is for the Create */
-	r = runtime_wish_parse(s.options, "/run/cleat", "default", &w, &err);
+	r = runtime_wish_parse(s.options, "/run/cleat/r/default", "default", &w, &err);
 	assert_true(r == 0 || err.message);
 	error_clear(&err);
 	return true;

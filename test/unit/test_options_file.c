@@ -65,7 +65,7 @@ static struct runtime_wish wish_of(const Containerd__Runc__V1__Options *o)
 	any.type_url = (char *)"containerd.runc.v1.Options";
 	any.value.data = room;
 	any.value.len = protobuf_c_message_pack(&o->base, room);
-	assert_ok(runtime_wish_parse(&any, "/run/cleat", "moby", &w, &err), &err);
+	assert_ok(runtime_wish_parse(&any, "/run/cleat/r/moby", "moby", &w, &err), &err);
 	return w;
 }
 
@@ -106,7 +106,7 @@ static void test_nothing_said(void **state)
 	struct bed *bed = *state;
 	struct error err = ERROR_INIT;
 
-	assert_int_equal(runtime_wish_plain("", "/run/cleat", "moby", &w, NULL), 0);
+	assert_int_equal(runtime_wish_plain("", "/run/cleat/r/moby", &w, NULL), 0);
 	rt.command = strdup("/usr/sbin/runc"); /* wherever it is */
 	rt.root = strdup("/run/cleat/r/moby");
 	assert_ok(options_file_write(bed->dir, &w, &rt, "moby", &err), &err);
@@ -125,7 +125,7 @@ static void test_sets(void **state)
 	char program[128], theirs[256], ours[512];
 
 	make_program(bed, "sandbox", program);
-	assert_int_equal(runtime_wish_plain(program, "/run/cleat", "moby", &w, NULL), 0);
+	assert_int_equal(runtime_wish_plain(program, "/run/cleat/r/moby", &w, NULL), 0);
 	free(w.kind);
 	w.kind = strdup("runsc");
 	w.deadline_ms = 1500;
@@ -158,7 +158,7 @@ static void test_kind_alone(void **state)
 	struct bed *bed = *state;
 	struct error err = ERROR_INIT;
 
-	assert_int_equal(runtime_wish_plain("", "/run/cleat", "moby", &w, NULL), 0);
+	assert_int_equal(runtime_wish_plain("", "/run/cleat/r/moby", &w, NULL), 0);
 	rt.kind = RUNTIME_CRUN;
 	rt.command = strdup("/usr/bin/crun");
 	rt.root = strdup(w.root);
@@ -200,7 +200,7 @@ static void test_cannot_be_written(void **state)
 	char *large = malloc(LIMIT_OPTIONS_JSON + 1);
 	int gone;
 
-	assert_int_equal(runtime_wish_plain("/bin/sh", "/run/cleat", "moby", &w, NULL), 0);
+	assert_int_equal(runtime_wish_plain("/bin/sh", "/run/cleat/r/moby", &w, NULL), 0);
 	assert_ok(runtime_wish_resolve(&w, "web", &rt, &err), &err);
 	w.shim_cgroup = strdup("/\xff");
 	assert_error(options_file_write(bed->dir, &w, &rt, "moby", &err), &err,
@@ -344,7 +344,7 @@ static void test_limit(void **state)
 	struct stat st;
 	size_t n;
 
-	assert_int_equal(runtime_wish_plain("/bin/sh", "/run/cleat", "moby", &w, NULL), 0);
+	assert_int_equal(runtime_wish_plain("/bin/sh", "/run/cleat/r/moby", &w, NULL), 0);
 	assert_ok(runtime_wish_resolve(&w, "web", &rt, &err), &err);
 	w.shim_cgroup = strdup("x");
 	assert_ok(options_file_write(bed->dir, &w, &rt, "moby", &err), &err);
