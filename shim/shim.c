@@ -41,8 +41,8 @@
 #include "shim/service_monitor.h"
 #include "shim/service_shim.h"
 #include "shim/service_task.h"
+#include "shim/verbs.h"
 
-#define CONTAINERD_RUNTIMES "/run/containerd/runc"
 #define END_MS		    2000 /* what is under way at the end has so long: runtimes, and output */
 #define FLUSH_MS	    2000 /* and then clients, to read what they are owed */
 #define FORWARD_MS	    30000 /* and containerd, to take the events it has not had, from then on */

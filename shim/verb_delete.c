@@ -7,6 +7,7 @@
  *   in the bundle                      then
  *   no state.json                      there is nothing to remove: the answer alone
  *   state.json, the lock is free       the container is ended and removed
+ *   a state.json that cannot be read   the same, by what the option files of the bundle tell
  *   state.json, somebody has the lock  so does the shim, which nobody can reach any more: first
  *                                      it is killed
  *
@@ -40,10 +41,12 @@
 #include "common/cleanup.h"
 #include "common/fd.h"
 #include "common/ids.h"
+#include "common/limits.h"
 #include "common/log.h"
 #include "common/orphan.h"
 #include "common/run.h"
 #include "common/state_bundle.h"
+#include "shim/record_rebuild.h"
 #include "task.pb-c.h"
 
 #define NS		 1000000000
@@ -173,6 +176,23 @@ static uint32_t status_of(int wait_status)
 					: (uint32_t)WEXITSTATUS(wait_status);
 }
 
+/* A state.json that cannot be read must not keep the container. What is wrong with it is said. */
+static int make_readable(struct state_dir *dir, struct error *err)
+{
+	_cleanup_(container_record_deinit) struct container_record record = { 0 };
+	char root[sizeof(CONTAINERD_RUNTIMES) + LIMIT_ID + 2];
+	int r = container_record_read(dir, &record, err);
+
+	if (r == 0 || r == CODE_NOT_FOUND) {
+		error_clear(err);
+		return 0;
+	}
+	fprintf(stderr, "cleat-shim: %s\n", error_message(err));
+	error_clear(err);
+	snprintf(root, sizeof(root), CONTAINERD_RUNTIMES "/%s", dir->ns);
+	return record_rebuild(dir, root, err);
+}
+
 static int sweep(struct state_dir *dir, struct answer *ret, struct error *err)
 {
 	_cleanup_(pidref_close) struct pidref init = PIDREF_INIT;
@@ -187,6 +207,8 @@ static int sweep(struct state_dir *dir, struct answer *ret, struct error *err)
 	r = state_dir_is_locked(dir) ? end_shim(dir, err) : 0;
 	if (r == 0) /* the shim may have recorded it to the last */
 		r = ask_ledger(dir, &known, ret, err);
+	if (r == 0)
+		r = make_readable(dir, err);
 	if (r == 0)
 		r = orphan_remove(dir, &options, err);
 	if (r != 0 || known)

@@ -39,6 +39,9 @@ int verb_sweep(const struct verb_options *options); /* `delete`'s own child, for
  */
 char *verb_root(const struct verb_options *options, struct error *err);
 
+/* The runtimes' state folders under containerd, one for each namespace: where its own shim has them. */
+#define CONTAINERD_RUNTIMES "/run/containerd/runc"
+
 /* The descriptors that `start` hands to `serve`. */
 #define SERVE_FD_LISTEN 3
 #define SERVE_FD_LOCK	4

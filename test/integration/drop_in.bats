@@ -346,6 +346,25 @@ no_container() {
 	assert no_container
 }
 
+@test "a state.json that is broken does not keep delete from it" {
+	local pid
+
+	mv "$BUNDLE/rootfs" "$T/lower"
+	mkdir "$BUNDLE/rootfs"
+	edit_config "$BUNDLE" '.process.args = ["/bin/tool", "pause"]'
+	start_here >/dev/null
+	call create-on "$T/lower" "$ID" "$BUNDLE" "" "" "" >/dev/null
+	call start "$ID" "" >/dev/null
+	pid=$(init_pid)
+	kill_shim
+	truncate -s 100 "$BUNDLE/state.json"
+	assert_equal "$(delete_says)" "0 255"
+	assert_match "$(cat "$T/delete.err")" "state.json"
+	wait_for 5 is_gone "$pid"
+	assert no_container
+	assert_equal "$(test_mounts)" ""
+}
+
 @test "what Create has mounted is unmounted by delete, by a program that is alone in its folder" {
 	local copy=$T/alone/shim
 
