@@ -43,9 +43,9 @@
 #include "shim/service_task.h"
 #include "shim/verbs.h"
 
-#define END_MS		    2000 /* what is under way at the end has so long: runtimes, and output */
-#define FLUSH_MS	    2000 /* and then clients, to read what they are owed */
-#define FORWARD_MS	    30000 /* and containerd, to take the events it has not had, from then on */
+#define END_MS	   2000	 /* what is under way at the end has so long: runtimes, and output */
+#define FLUSH_MS   2000	 /* and then clients, to read what they are owed */
+#define FORWARD_MS 30000 /* and containerd, to take the events it has not had, from then on */
 
 static int arm(struct event *timer, uint32_t ms)
 {
