@@ -22,12 +22,12 @@ static bool is_state(const struct error *err)
 	return err->code == CODE_FAILED_PRECONDITION;
 }
 
-/* Whether there may be no such exec. */
-static bool may_lack(const struct client *c, uint32_t exec, const struct error *err)
+/* Whether there may have been no such exec: before are its flags from before the call. */
+static bool may_lack(
+	const struct client *c, uint32_t exec, uint32_t before, const struct error *err)
 {
-	const uint32_t flags = c->life->execs[exec];
-
-	return err->code == CODE_NOT_FOUND && (!(flags & EXEC_ADDED) || flags & EXEC_DELETE_TRIED);
+	return err->code == CODE_NOT_FOUND &&
+	       (!(before & EXEC_ADDED) || c->life->execs[exec] & EXEC_DELETE_TRIED);
 }
 
 static void check_status(struct client *c, uint32_t exec, const char *what, uint32_t status)
@@ -151,8 +151,8 @@ void client_start_exec(struct client *c, uint32_t exec)
 		c->life->execs[exec] |= EXEC_START_FAILED;
 		client_refused(c, true, "Start", name.text, &err);
 	} else {
-		client_refused(
-			c, is_state(&err) || may_lack(c, exec, &err), "Start", name.text, &err);
+		client_refused(c, is_state(&err) || may_lack(c, exec, before, &err), "Start",
+			name.text, &err);
 	}
 }
 
@@ -174,22 +174,23 @@ void client_delete_exec(struct client *c, uint32_t exec)
 			check_status(c, exec, "Delete", ok->exit_status);
 		bed_free(ok);
 	} else {
-		client_refused(
-			c, is_state(&err) || may_lack(c, exec, &err), "Delete", name.text, &err);
+		client_refused(c, is_state(&err) || may_lack(c, exec, flags, &err), "Delete",
+			name.text, &err);
 	}
 }
 
 void client_wait_for(struct client *c, uint32_t exec)
 {
 	_cleanup_error_ struct error err = ERROR_INIT;
+	const uint32_t before = c->life->execs[exec];
 	struct name name = exec_name(exec);
 	uint32_t status;
 	int r = churn_wait(c->churn, c->link->client, c->life, name.text, 1 + client_below(c, 200),
 		&status, &err);
 
 	if (r != 0)
-		client_refused(c, r == CODE_DEADLINE_EXCEEDED || may_lack(c, exec, &err), "Wait",
-			name.text, &err);
+		client_refused(c, r == CODE_DEADLINE_EXCEEDED || may_lack(c, exec, before, &err),
+			"Wait", name.text, &err);
 	else if (!(c->life->execs[exec] & EXEC_START_FAILED))
 		check_status(c, exec, "Wait", status);
 }
@@ -224,6 +225,7 @@ static void close_input(struct client *c, uint32_t exec)
 {
 	Containerd__Task__V2__CloseIORequest r = CONTAINERD__TASK__V2__CLOSE_IOREQUEST__INIT;
 	_cleanup_error_ struct error err = ERROR_INIT;
+	const uint32_t before = c->life->execs[exec];
 	struct name name = exec_name(exec);
 
 	r.id = c->life->id;
@@ -231,8 +233,8 @@ static void close_input(struct client *c, uint32_t exec)
 	r.stdin = true;
 	if (churn_call(c->churn, c->link->client, client_task(c), "CloseIO", &r, EMPTY, NULL,
 		    CHURN_CALL_MS, &err) != 0)
-		client_refused(
-			c, is_state(&err) || may_lack(c, exec, &err), "CloseIO", name.text, &err);
+		client_refused(c, is_state(&err) || may_lack(c, exec, before, &err), "CloseIO",
+			name.text, &err);
 }
 
 void client_fulfil(struct client *c, uint32_t exec)
@@ -257,6 +259,7 @@ void client_resize(struct client *c, uint32_t exec)
 {
 	Containerd__Task__V2__ResizePtyRequest r = CONTAINERD__TASK__V2__RESIZE_PTY_REQUEST__INIT;
 	_cleanup_error_ struct error err = ERROR_INIT;
+	const uint32_t before = c->life->execs[exec];
 	struct name name = exec_name(exec);
 
 	r.id = c->life->id;
@@ -265,8 +268,8 @@ void client_resize(struct client *c, uint32_t exec)
 	r.height = 1 + client_below(c, 100);
 	if (churn_call(c->churn, c->link->client, client_task(c), "ResizePty", &r, EMPTY, NULL,
 		    CHURN_CALL_MS, &err) != 0)
-		client_refused(
-			c, is_state(&err) || may_lack(c, exec, &err), "ResizePty", name.text, &err);
+		client_refused(c, is_state(&err) || may_lack(c, exec, before, &err), "ResizePty",
+			name.text, &err);
 }
 
 void client_state_of(struct client *c, uint32_t exec)
@@ -282,7 +285,7 @@ void client_state_of(struct client *c, uint32_t exec)
 	if (churn_call(c->churn, c->link->client, client_task(c), "State", &r,
 		    &containerd__task__v2__state_response__descriptor, &ok, CHURN_CALL_MS,
 		    &err) != 0)
-		return client_refused(c, may_lack(c, exec, &err), "State", name.text, &err);
+		return client_refused(c, may_lack(c, exec, flags, &err), "State", name.text, &err);
 	if (flags & EXEC_STARTED && ok->status == CONTAINERD__V1__TYPES__STATUS__STOPPED)
 		check_status(c, exec, "State", ok->exit_status);
 	else if (flags & EXEC_STARTED && ok->status != CONTAINERD__V1__TYPES__STATUS__RUNNING)
