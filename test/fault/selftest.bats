@@ -267,6 +267,27 @@ reaped() {
 	equal "$got" 7
 }
 
+@test "tool: logger takes what comes on 3 and 4, says so on 5, and dies where it is told to" {
+	mkdir "$D/log"
+	printf abcdef >"$D/3"
+	printf gh >"$D/4"
+	"$TOOL" logger "$D/log" look 1 k v 3<"$D/3" 4<"$D/4" 5>"$D/5"
+	equal "$(cat "$D/log/out")" abcdef
+	equal "$(cat "$D/log/err")" gh
+	equal "$(stat -c %s "$D/5")" 1
+	equal "$(sed 's/ [0-9]*$//' "$D/log/runs" | tr '\n' ' ')" "start ready end "
+	equal "$(tail -n 2 "$D/log/args" | tr '\n' ' ')" "k v "
+	# of its runs, that one too, the first two may die
+	run "$TOOL" logger "$D/log" die 3 deaths 2 3<"$D/3" 4</dev/null 5>"$D/5"
+	equal "$status" 137
+	run "$TOOL" logger "$D/log" die 3 deaths 2 3<"$D/3" 4</dev/null 5>"$D/5"
+	equal "$status" 0
+	equal "$(cat "$D/log/out")" abcdefabcabcdef
+	run "$TOOL" logger "$D/log" before 7 3</dev/null 4</dev/null 5>"$D/5"
+	equal "$status" 7
+	equal "$(stat -c %s "$D/5")" 0
+}
+
 @test "tool: orphans go to the subreaper and end; hold keeps stdout alone" {
 	reaped '
 		"$TOOL" orphan 3 >"$D/out" &

@@ -97,6 +97,9 @@ static const struct command commands[] = {
 		"SOCKET [ROWS COLS]: takes the place of a runtime's caller: receives a terminal there, "
 		"prints `console NAME` on stderr, copies its output to stdout until it is hung up and, "
 		"from its first output on, stdin to it" },
+	/* a logging program */
+	{ "logger", 1, INT_MAX, tool_logger,
+		"DIR [KEY VALUE]...: a logging program of binary://, see tool_logger.c for its keys" },
 };
 
 int tool_fail(const char *format, ...)

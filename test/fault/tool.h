@@ -60,3 +60,6 @@ int tool_winsize(int n_args, char **args);
 int tool_winsize_follow(int n_args, char **args);
 int tool_raw_cat(int n_args, char **args);
 int tool_console(int n_args, char **args);
+
+/* tool_logger.c: a logging program of binary:// */
+int tool_logger(int n_args, char **args);
