@@ -28,6 +28,7 @@
 #define LIMIT_STATE_JSON     (4u << 20)	 /* bytes of a state file of ours */
 #define LIMIT_RING_EVENTS    4096u /* events kept for subscribers that are slow in reading them */
 #define LIMIT_RING_BYTES     (256u << 10)
+#define LIMIT_LOGGER_PAIRS   256u	  /* arguments of a logging program, with a value each */
 #define LIMIT_LEDGER	     (256u << 10) /* bytes of an exit ledger before it is rewritten */
 
 /* Processes that run, or whose exit containerd has not taken: one more is not started. */
@@ -45,6 +46,12 @@
 #define RUNTIME_DEADLINE_MS    60000u /* a runtime call without a deadline of its own */
 #define DRAIN_DEADLINE_MS      10000u /* a Delete waits this long for the streams' last byte */
 #define CONSOLE_DEADLINE_MS    10000u /* a runtime that has ended owes us a terminal this long */
+#define LOGGER_READY_MS	       30000u /* a logging program says that it is ready in this time */
+#define LOGGER_TERM_MS	       12000u /* between its SIGTERM and KILL, as containerd has it */
+#define LOGGER_RETRY_MS	       100u /* one that died is started again after that; doubled each time */
+#define LOGGER_RETRY_MAX_MS    5000u
+#define LOGGER_TRIES	       8u     /* in a row, none of which lived long: then it is given up */
+#define LOGGER_STEADY_MS       10000u /* long */
 #define KILL_PATIENCE_MS       5000u /* a child killed at its deadline is left to itself after that */
 #define MOUNT_DEADLINE_MS      30000u /* a child that mounts or unmounts */
 #define MOUNT_BUSY_MS	       2000u  /* a mount in use is waited for before it is detached */
