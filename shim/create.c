@@ -306,6 +306,8 @@ static int open_streams(struct container *c, const struct create_params *params,
 		.n_fds = params->n_fds,
 		.io_uid = params->io_uid,
 		.io_gid = params->io_gid,
+		.loggers = c->shim->loggers,
+		.id = c->id,
 	};
 
 	return stdio_open(c->shim->base, &spec, &c->init->stdio, err);

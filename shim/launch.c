@@ -6,6 +6,8 @@
  *   step                       what can go wrong               then
  *   reserve a ledger line      no room                         refused by name, nothing began
  *   console socket             no file                         the same
+ *   loggers                    cannot be run, do not get       the same
+ *                              ready, die before they do
  *   runtime call               fails, hangs, is killed         its words; reservations given back
  *   pid file                   missing, no number              "wrote no pid file"
  *   pid                        dead already                    its exit was kept by the reaper
@@ -119,6 +121,7 @@ static void launch_failed(struct operation *op)
 	operation_clear_timer(op); /* of the console's, which is given up */
 	/* it may have been adopted: then its terminal never came */
 	launch_take_back(op->process, op->launch->before);
+	stdio_launch_failed(op->process->stdio);
 	if (op->launch->verb == RUNTIME_EXEC)
 		leftovers_find(op->container, op->container->n_launches, op->launch->began);
 	launch_free(op);
@@ -496,8 +499,19 @@ static int prepare(struct operation *op, struct error *err)
 	return console_listen(shim->base, shim->dir.path, on_master, op, &p->console, err);
 }
 
+static void on_loggers(const struct error *err, void *userdata)
+{
+	struct operation *op = userdata;
+
+	if (err->code != CODE_OK)
+		error_set(&op->error, err->code, "%s", error_message(err));
+	if (err->code != CODE_OK || run(op, &op->error) != 0)
+		launch_failed(op);
+}
+
 void launch_begin(struct operation *op, enum runtime_verb verb, launch_done done)
 {
+	uint32_t patience = op->container->runtime.deadline_ms;
 	struct launch *l = calloc(1, sizeof(*l));
 
 	if (!l) {
@@ -512,6 +526,11 @@ void launch_begin(struct operation *op, enum runtime_verb verb, launch_done done
 	l->began = leftovers_clock();
 	op->launch = l;
 	reaper_keep(op->container->shim->reaper);
-	if (prepare(op, &op->error) != 0 || run(op, &op->error) != 0)
+	if (prepare(op, &op->error) != 0) {
 		launch_failed(op);
+		return;
+	}
+	if (patience > LOGGER_READY_MS)
+		patience = LOGGER_READY_MS;
+	stdio_start_loggers(op->process->stdio, patience, on_loggers, op);
 }

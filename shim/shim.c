@@ -11,7 +11,10 @@
  *   serving     SIGTERM with a container                       stopping: signal, 10 s, KILL
  *   stopping    the init's exit has been told                  ending
  *   ending      no runtime running and no output on its way,   last: streams of events end
- *               or 2 s
+ *               nor in a logger
+ *   ending      2 s later, with no logger left                 last
+ *   ending      2 s later                                      loggers are told to end: 17 s at most,
+ *                                                              then last
  *   last        answers flushed and events forwarded           the loop ends
  *   last        2 s, with no event left to forward             the loop ends
  *   last        2 s, with events left                          forwarding
@@ -41,6 +44,7 @@
 #include "shim/service_monitor.h"
 #include "shim/service_shim.h"
 #include "shim/service_task.h"
+#include "shim/stdio_logger.h"
 #include "shim/verbs.h"
 
 #define END_MS	   2000	 /* what is under way at the end has so long: runtimes, and output */
@@ -89,15 +93,24 @@ static bool is_finishing(const struct shim *shim)
 	return shim->end_is_due && events_has_ended(shim->events);
 }
 
+/* Late it is waited for loggers alone: that they end is seen to. */
 static bool is_quiet(const struct shim *shim)
 {
-	return shim->n_runs == 0 && (!shim->container || container_is_drained(shim->container));
+	if (!loggers_are_quiet(shim->loggers))
+		return false;
+	return shim->end_is_late ||
+	       (shim->n_runs == 0 && (!shim->container || container_is_drained(shim->container)));
 }
 
 static void look_at_end(struct shim *shim)
 {
 	if (shim->end_is_due && !is_finishing(shim) && is_quiet(shim))
 		finish(shim);
+}
+
+static void on_loggers_quiet(void *userdata)
+{
+	look_at_end(userdata);
 }
 
 static void on_drained(void *userdata)
@@ -131,6 +144,13 @@ static void end_dispatch(evutil_socket_t fd, short what, void *userdata)
 	(void)what;
 	if (is_finishing(shim)) {
 		give_up(shim);
+		return;
+	}
+	if (is_late && !shim->end_is_late) {
+		shim->end_is_late = true;
+		loggers_end(shim->loggers);
+		arm(shim->end_timer, LOGGER_TERM_MS + 2 * KILL_PATIENCE_MS);
+		look_at_end(shim);
 		return;
 	}
 	if (is_late) {
@@ -378,6 +398,20 @@ static int serve(struct shim *shim, int *listen_fd)
 	return r;
 }
 
+static int open_loggers(struct shim *shim)
+{
+	const struct loggers_options options = {
+		.base = shim->base,
+		.reaper = shim->reaper,
+		.ns = shim->ns,
+		.nofile = &shim->nofile,
+		.on_quiet = on_loggers_quiet,
+		.userdata = shim,
+	};
+
+	return loggers_new(&options, &shim->loggers);
+}
+
 static int write_record(struct shim *shim, struct error *err)
 {
 	struct proc_stat stat;
@@ -453,6 +487,8 @@ static int fill(struct shim *shim, const struct shim_options *o, int *listen_fd,
 	if (r == 0)
 		r = reaper_new(&shim->reaper);
 	if (r == 0)
+		r = open_loggers(shim);
+	if (r == 0)
 		r = events_new(&shim->events);
 	if (r == 0)
 		r = open_publisher(shim, o->ttrpc_address);
@@ -507,6 +543,7 @@ void shim_free(struct shim *shim)
 	ttrpc_server_free(shim->server);
 	publisher_free(shim->publisher);
 	events_free(shim->events);
+	loggers_free(shim->loggers);
 	reaper_free(shim->reaper);
 	free_event(shim->idle_timer);
 	free_event(shim->stop_timer);

@@ -21,11 +21,13 @@
 #include "shim/reaper.h"
 
 struct container;
+struct loggers;
 
 struct shim {
 	struct event_base *base;
 	struct ttrpc_server *server;
 	struct reaper *reaper;
+	struct loggers *loggers;
 	struct events *events;
 	struct publisher *publisher; /* NULL: events are not forwarded */
 	struct ledger *ledger;	     /* open while there is a container */
@@ -44,7 +46,7 @@ struct shim {
 	size_t n_connections; /* when they last changed */
 	bool had_container;
 	bool stopping, stop_is_sent; /* rule (c) */
-	bool end_timer_armed, end_is_due, is_flushed, is_forwarding;
+	bool end_timer_armed, end_is_due, end_is_late, is_flushed, is_forwarding;
 };
 
 struct shim_options {
@@ -64,9 +66,10 @@ void shim_free(struct shim *shim);
 
 /*
  * Ends the shim in order: new calls are refused, files are removed, runtime calls end and output is
- * passed on to its end (2 s at most), streams of events get what is left and their proper end, and
- * all answers are flushed (2 s at most for clients that do not read) and events forwarded (30 s at
- * most for a containerd that is away). The caller answers its own call after this.
+ * passed on to its end (2 s at most, then logging programs get SIGTERM, 12 s and KILL), streams of
+ * events get what is left and their proper end, and all answers are flushed (2 s at most for clients
+ * that do not read) and events forwarded (30 s at most for a containerd that is away). The caller
+ * answers its own call after this.
  */
 void shim_end(struct shim *shim);
 

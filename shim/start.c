@@ -247,6 +247,9 @@ static int fill_exec(struct process *p, const struct exec_params *params, struct
 		.terminal = params->terminal,
 		.fds = params->fds,
 		.n_fds = params->n_fds,
+		.loggers = p->container->shim->loggers,
+		/* a 2017 exec has none that anybody knows before it runs */
+		.id = p->named_by_pid ? p->container->id : p->exec_id,
 	};
 	int r = process_spec_parse(params->spec, params->n_spec, &p->spec, err);
 

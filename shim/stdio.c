@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #include "common/cleanup.h"
 #include "common/fd.h"
 #include "shim/stdio_ends.h"
+#include "shim/stdio_logger.h"
 #include "shim/stdio_uri.h"
 #include "shim/stream.h"
 
@@ -32,6 +34,7 @@ struct one {
 	struct stream_end far; /* the client's end, until the stream has it */
 	int child;	       /* the process's end, until stdio_begin() */
 	int keep;	       /* the client's FIFO's other end */
+	struct logger *logger; /* stderr's may be stdout's, and is then there */
 };
 
 struct stdio {
@@ -46,6 +49,9 @@ struct stdio {
 	struct event *drained_event;
 	void (*on_drained)(void *userdata);
 	void *userdata;
+	size_t n_starting; /* loggers */
+	void (*on_loggers)(const struct error *err, void *userdata);
+	void *loggers_userdata;
 };
 
 /* --- drained --- */
@@ -55,7 +61,8 @@ bool stdio_is_drained(const struct stdio *s)
 	if (s->cut_off || (s->terminal && !s->attached))
 		return false;
 	for (int i = OUT; i < N_STREAMS; i++)
-		if (s->one[i].stream && !stream_has_ended(s->one[i].stream))
+		if ((s->one[i].stream && !stream_has_ended(s->one[i].stream)) ||
+			(s->one[i].logger && !logger_is_done(s->one[i].logger)))
 			return false;
 	return true;
 }
@@ -140,6 +147,59 @@ static int open_file(struct stdio *s, int i, const struct stdio_uri *uri, struct
 	return r < 0 ? error_errno(err, r, "open") : 0;
 }
 
+/* A pipe that the process gets is to be its own. */
+static int give_pipe(int fd, const struct stdio_spec *spec, struct error *err)
+{
+	if (!spec->io_uid && !spec->io_gid)
+		return 0;
+	if (fchown(fd, spec->io_uid, spec->io_gid) < 0)
+		return error_errno(
+			err, -errno, "give the pipe to %u:%u", spec->io_uid, spec->io_gid);
+	return 0;
+}
+
+/* The process writes to it itself; a terminal is copied. */
+static int use_logger(struct stdio *s, int i, const struct stdio_spec *spec, struct logger *logger,
+	struct error *err)
+{
+	struct one *one = &s->one[i];
+	int *writer = s->terminal ? &one->far.fd : &one->child;
+	int r = logger_open_pipe(logger, i == OUT ? LOGGER_OUT : LOGGER_ERR, writer, err);
+
+	if (r || !s->terminal)
+		return r ? r : give_pipe(*writer, spec, err);
+	one->far.kind = STREAM_PIPE;
+	r = fd_set_nonblock(*writer, true);
+	return r < 0 ? error_errno(err, r, "pipe") : 0;
+}
+
+static void logger_done(void *userdata)
+{
+	stdio_check_drained(userdata);
+}
+
+static int open_logger(struct stdio *s, int i, const struct stdio_spec *spec,
+	const struct stdio_uri *uri, struct error *err)
+{
+	const struct logger_options options = {
+		.stream = stream_names[i],
+		.path = uri->path,
+		.args = &uri->args,
+		.wants_byte = uri->wants_byte,
+		.id = spec->id,
+		.on_done = logger_done,
+		.userdata = s,
+	};
+	int r;
+
+	if (!spec->loggers)
+		return error_set(err, CODE_UNIMPLEMENTED, "there are no loggers here");
+	if (i == IN)
+		return error_set(err, CODE_INVALID_ARGUMENT, "a logger is for output only");
+	r = logger_new(spec->loggers, &options, &s->one[i].logger, err);
+	return r ? r : use_logger(s, i, spec, s->one[i].logger, err);
+}
+
 /* The client's end; or, where it is handed over as it is, the process's. */
 static int open_far(struct stdio *s, int i, const struct stdio_spec *spec,
 	const struct stdio_uri *uri, struct error *err)
@@ -156,6 +216,8 @@ static int open_far(struct stdio *s, int i, const struct stdio_spec *spec,
 		if (i == IN)
 			return stdio_fifo_read(uri->path, s->terminal, &one->far, &one->keep, err);
 		return stdio_fifo_write(uri->path, &one->far, &one->keep, err);
+	case STDIO_LOGGER:
+		return open_logger(s, i, spec, uri, err);
 	case STDIO_NULL:
 		break;
 	}
@@ -175,9 +237,9 @@ static int make_pipe(
 		r = fd_set_nonblock(*near, true);
 	if (r < 0)
 		return error_errno(err, r, "pipe");
-	if ((spec->io_uid || spec->io_gid) && fchown(*child, spec->io_uid, spec->io_gid) < 0)
-		return error_errno(
-			err, -errno, "give the pipe to %u:%u", spec->io_uid, spec->io_gid);
+	r = give_pipe(*child, spec, err);
+	if (r)
+		return r;
 	*ret_near = TAKE_FD(*near);
 	s->one[i].child = TAKE_FD(*child);
 	return 0;
@@ -228,12 +290,21 @@ static bool same_fifo(const struct stdio_spec *spec, const char *output)
 	       a.st_ino == b.st_ino;
 }
 
+/* Whether stderr goes to the logger that stdout has. */
+static bool shares_logger(const struct stdio *s, const struct stdio_spec *spec)
+{
+	return s->one[OUT].logger &&
+	       (!spec->err || !*spec->err || strcmp(spec->out, spec->err) == 0);
+}
+
 static int open_all(struct stdio *s, const struct stdio_spec *spec, struct error *err)
 {
 	const char *const text[N_STREAMS] = { spec->in, spec->out, spec->err };
 
 	for (int i = 0; i < (s->terminal ? ERR : N_STREAMS); i++) {
-		int r = open_one(s, i, spec, text[i], err);
+		int r = i == ERR && shares_logger(s, spec)
+				? use_logger(s, ERR, spec, s->one[OUT].logger, err)
+				: open_one(s, i, spec, text[i], err);
 
 		if (!r && i != IN && same_fifo(spec, text[i]))
 			r = error_set(err, CODE_INVALID_ARGUMENT, "the same FIFO as stdin");
@@ -285,6 +356,58 @@ void stdio_reopen_pipes(struct stdio *s)
 		fd_close(&s->one[i].child);
 		s->one[i].child = again;
 	}
+}
+
+/* --- loggers --- */
+
+static void loggers_started(struct stdio *s, const struct error *err)
+{
+	void (*cb)(const struct error *err, void *userdata) = s->on_loggers;
+
+	s->on_loggers = NULL;
+	cb(err, s->loggers_userdata); /* may have freed s */
+}
+
+static void on_logger_started(const struct error *err, void *userdata)
+{
+	struct stdio *s = userdata;
+
+	s->n_starting--;
+	if (!s->on_loggers) /* the other's failure has been told */
+		return;
+	if (err->code != CODE_OK)
+		for (int i = OUT; i < N_STREAMS; i++)
+			if (s->one[i].logger)
+				logger_end(s->one[i].logger);
+	if (err->code != CODE_OK || s->n_starting == 0)
+		loggers_started(s, err);
+}
+
+void stdio_start_loggers(struct stdio *s, uint32_t patience_ms,
+	void (*done)(const struct error *err, void *userdata), void *userdata)
+{
+	s->on_loggers = done;
+	s->loggers_userdata = userdata;
+	for (int i = OUT; i < N_STREAMS; i++) {
+		if (!s->one[i].logger)
+			continue;
+		s->n_starting++;
+		logger_start(s->one[i].logger, patience_ms, on_logger_started, s);
+	}
+	if (s->n_starting == 0)
+		loggers_started(s, &ERROR_INIT);
+}
+
+void stdio_launch_failed(struct stdio *s)
+{
+	for (int i = OUT; i < N_STREAMS; i++) {
+		if (!s->one[i].logger && !s->one[OUT].logger)
+			continue;
+		fd_close(&s->one[i].child);
+		fd_close(&s->one[i].far.fd);
+		s->one[i].far = STREAM_END_NULL;
+	}
+	fd_close(&s->slave); /* what a terminal has on its way comes, and then its end */
 }
 
 /* --- starting --- */
@@ -417,6 +540,9 @@ void stdio_abandon(struct stdio *s)
 	s->on_drained = NULL;
 	for (int i = 0; i < N_STREAMS; i++)
 		stop_one(&s->one[i]);
+	for (int i = OUT; i < N_STREAMS; i++)
+		if (s->one[i].logger)
+			logger_end(s->one[i].logger);
 	fd_close(&s->slave);
 	fd_close(&s->master);
 }
@@ -426,6 +552,16 @@ bool stdio_is_cut_off(const struct stdio *s)
 	return s->cut_off;
 }
 
+/* By loggers: of a terminal it is counted on its way already. */
+static uint64_t n_lost(const struct stdio *s, int i)
+{
+	const struct logger *l = s->one[i].logger;
+
+	if (i == ERR && !l)
+		l = s->one[OUT].logger;
+	return l && !s->terminal ? logger_n_lost(l, i == OUT ? LOGGER_OUT : LOGGER_ERR) : 0;
+}
+
 void stdio_get_counters(const struct stdio *s, struct stdio_counters *ret)
 {
 	uint64_t n[N_STREAMS][2] = { { 0 } };
@@ -433,6 +569,8 @@ void stdio_get_counters(const struct stdio *s, struct stdio_counters *ret)
 	for (int i = 0; i < N_STREAMS; i++)
 		if (s->one[i].stream)
 			stream_get_counters(s->one[i].stream, &n[i][0], &n[i][1]);
+	for (int i = OUT; i < N_STREAMS; i++)
+		n[i][0] += n_lost(s, i);
 	*ret = (struct stdio_counters){
 		.in_in = n[IN][0],
 		.in_out = n[IN][1],
@@ -450,6 +588,7 @@ void stdio_free(struct stdio *s)
 	for (int i = 0; i < N_STREAMS; i++) {
 		stop_one(&s->one[i]);
 		stream_free(s->one[i].stream);
+		logger_release(s->one[i].logger);
 		fd_close(&s->one[i].keep);
 	}
 	fd_close(&s->slave);

@@ -19,9 +19,12 @@
  *   file:///path     output only: appended; made if missing, with its folders. A write that fails
  *                    (disk full) costs those bytes, told by counters and log, never a wait: the
  *                    next bytes are tried anew. ?direct=1 hands the file itself to the process
+ *   binary:///path?k=v, binary-v2://
+ *                    output only: a program that reads it (stdio_logger.h). One for both where stderr
+ *                    has the same URI as stdout, or (as with containerd) none; else one each
  * With a terminal stderr is not looked at: the terminal is one stream.
  *
- * Errors name stream and URI: CODE_NOT_FOUND (no such FIFO), CODE_UNIMPLEMENTED (a scheme that we
+ * Errors name stream and URI: CODE_NOT_FOUND (no such FIFO or program), CODE_UNIMPLEMENTED (a scheme that we
  * do not have), CODE_INVALID_ARGUMENT (anything else that cannot be meant).
  */
 
@@ -32,6 +35,7 @@
 #include "common/error.h"
 
 struct event_base;
+struct loggers;
 struct stdio;
 
 struct stdio_spec {
@@ -44,9 +48,14 @@ struct stdio_spec {
 	const int *fds;
 	size_t n_fds;
 	unsigned io_uid, io_gid; /* who owns the pipes that the process gets; 0: as they are */
+	struct loggers *loggers; /* NULL: there are none, CODE_UNIMPLEMENTED */
+	const char *id;		 /* what a logger gets as CONTAINER_ID */
 };
 
-/* Bytes read from each stream's source and written to its sink, where they pass through us. */
+/*
+ * Bytes read from each stream's source and written to its sink, where they pass through us. Of a
+ * logger's without a terminal only those that it did not get: they are in _in.
+ */
 struct stdio_counters {
 	uint64_t in_in, in_out, out_in, out_out, err_in, err_out;
 };
@@ -70,6 +79,17 @@ void stdio_child_fds(const struct stdio *s, int ret[3]);
  * say) goes as it is.
  */
 void stdio_reopen_pipes(struct stdio *s);
+
+/*
+ * Starts the loggers. done is called once, from the loop or before this returns: with CODE_OK when all
+ * are ready, or have none to be; or with why one is not, and then the others are being ended. Each has
+ * patience_ms. To be called before the runtime is run.
+ */
+void stdio_start_loggers(struct stdio *s, uint32_t patience_ms,
+	void (*done)(const struct error *err, void *userdata), void *userdata);
+
+/* There will be no process: loggers see the end of what it has not written. */
+void stdio_launch_failed(struct stdio *s);
 
 /*
  * The runtime has been forked with them: closes our copies of the process's ends and starts
@@ -109,8 +129,8 @@ void stdio_close_stdin(struct stdio *s);
 void stdio_exited(struct stdio *s);
 
 /*
- * Every copied output has seen its end and everything that was read has been written. At once true
- * where nothing is copied; false with a terminal whose console never came, and after
+ * Every copied output has seen its end and everything that was read has been written, and every
+ * logger has read all of it and has ended. At once true where nothing is copied; false with a terminal whose console never came, and after
  * stdio_abandon() if it was before.
  */
 bool stdio_is_drained(const struct stdio *s);
@@ -121,7 +141,10 @@ bool stdio_is_drained(const struct stdio *s);
  */
 void stdio_on_drained(struct stdio *s, void (*cb)(void *userdata), void *userdata);
 
-/* Stops all copying, whatever is still to come; writers of what the process left get EPIPE. */
+/*
+ * Stops all copying, whatever is still to come; writers of what the process left get EPIPE. Loggers are
+ * told to end, and may have some seconds for it.
+ */
 void stdio_abandon(struct stdio *s);
 
 /* Whether that came before it was drained: then it never will be. */
@@ -129,5 +152,8 @@ bool stdio_is_cut_off(const struct stdio *s);
 
 void stdio_get_counters(const struct stdio *s, struct stdio_counters *ret);
 
-/* Closes everything, the reading ends of the output FIFOs too. Takes NULL. */
+/*
+ * Closes everything, the reading ends of the output FIFOs too. A logger that has not ended is told to,
+ * and stays with its loggers until it has. Takes NULL.
+ */
 void stdio_free(struct stdio *s);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See the header. A plain path is taken as it is; only what stands behind file:// is decoded, as
- * containerd's clients encode it.
+ * See the header. A plain path is taken as it is; what stands behind file:// and binary:// is decoded,
+ * as containerd's clients encode it. Subtle: in a query a + is a space; in a path it is itself.
  */
 #include "shim/stdio_uri.h"
 
@@ -11,10 +11,12 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/limits.h"
 
 void stdio_uri_deinit(struct stdio_uri *u)
 {
 	free(u->path);
+	argv_deinit(&u->args);
 	*u = STDIO_URI_INIT;
 }
 
@@ -95,17 +97,20 @@ static int parse_query(const char *query, struct stdio_uri *u, struct error *err
 	return 0;
 }
 
-static int parse_file(const char *rest, struct stdio_uri *u, struct error *err)
+/* The decoded path before the query, which must be absolute. Where it stops is *ret_query, or NULL. */
+static int parse_path(
+	const char *scheme, const char *rest, char **ret, const char **ret_query, struct error *err)
 {
 	const char *query = strchr(rest, '?');
 	_cleanup_free_ char *path = query ? strndup(rest, (size_t)(query - rest)) : strdup(rest);
 	int r;
 
 	if (!path)
-		return error_errno(err, -ENOMEM, "file://");
+		return error_errno(err, -ENOMEM, "%s://", scheme);
 	if (path[0] != '/')
 		return error_set(err, CODE_INVALID_ARGUMENT,
-			"file:// wants an absolute path and no host, as in file:///path");
+			"%s:// wants an absolute path and no host, as in %s:///path", scheme,
+			scheme);
 	if (!percent_decode(path))
 		return error_set(err, CODE_INVALID_ARGUMENT, "bad %%-escape");
 	r = check_path(path, err);
@@ -113,12 +118,96 @@ static int parse_file(const char *rest, struct stdio_uri *u, struct error *err)
 		return r;
 	if (path[strlen(path) - 1] == '/')
 		return error_set(err, CODE_INVALID_ARGUMENT, "a folder, not a file");
-	r = query ? parse_query(query + 1, u, err) : 0;
-	if (r)
-		return r;
-	u->scheme = STDIO_FILE;
-	u->path = TAKE_PTR(path);
+	*ret = TAKE_PTR(path);
+	*ret_query = query ? query + 1 : NULL;
 	return 0;
+}
+
+static int parse_file(const char *rest, struct stdio_uri *u, struct error *err)
+{
+	const char *query;
+	int r = parse_path("file", rest, &u->path, &query, err);
+
+	if (!r && query)
+		r = parse_query(query, u, err);
+	u->scheme = STDIO_FILE;
+	return r;
+}
+
+/* --- binary:// --- */
+
+static int decode(const char *from, size_t n, char **ret, struct error *err)
+{
+	_cleanup_free_ char *text = strndup(from, n);
+
+	if (!text)
+		return error_errno(err, -ENOMEM, "argument");
+	for (char *plus = text; (plus = strchr(plus, '+'));)
+		*plus = ' ';
+	if (!percent_decode(text))
+		return error_set(err, CODE_INVALID_ARGUMENT, "bad %%-escape in \"%.*s\"",
+			n > 80 ? 80 : (int)n, from);
+	*ret = TAKE_PTR(text);
+	return 0;
+}
+
+static bool has_key(const struct argv *args, const char *key)
+{
+	for (size_t i = 0; i < args->n; i += 2)
+		if (strcmp(args->v[i], key) == 0)
+			return true;
+	return false;
+}
+
+static int add_pair(struct argv *args, const char *pair, size_t n, struct error *err)
+{
+	const char *equals = memchr(pair, '=', n);
+	size_t n_key = equals ? (size_t)(equals - pair) : n;
+	_cleanup_free_ char *key = NULL, *value = NULL;
+	int r = decode(pair, n_key, &key, err);
+
+	if (!r)
+		r = decode(equals ? equals + 1 : "", equals ? n - n_key - 1 : 0, &value, err);
+	if (r || has_key(args, key))
+		return r;
+	if (args->n == 2 * (size_t)LIMIT_LOGGER_PAIRS)
+		return error_set(err, CODE_INVALID_ARGUMENT, "more than %u pairs in its query",
+			LIMIT_LOGGER_PAIRS);
+	if (argv_add(args, key) < 0 || argv_add(args, value) < 0)
+		return error_errno(err, -ENOMEM, "argument");
+	return 0;
+}
+
+static int parse_arguments(const char *query, struct argv *args, struct error *err)
+{
+	int r = 0;
+
+	while (!r && *query) {
+		size_t n = strcspn(query, "&");
+
+		if (n > 0)
+			r = add_pair(args, query, n, err);
+		query += n;
+		query += *query == '&';
+	}
+	return r;
+}
+
+/* As net/url has it: a fragment is no part of it. */
+static int parse_logger(
+	const char *scheme, const char *rest, struct stdio_uri *u, struct error *err)
+{
+	_cleanup_free_ char *text = strndup(rest, strcspn(rest, "#"));
+	const char *query;
+	int r;
+
+	if (!text)
+		return error_errno(err, -ENOMEM, "%s://", scheme);
+	r = parse_path(scheme, text, &u->path, &query, err);
+	if (!r && query)
+		r = parse_arguments(query, &u->args, err);
+	u->scheme = STDIO_LOGGER;
+	return r;
 }
 
 /* The length of a leading "scheme" where "scheme:" stands there (RFC 3986), else 0. */
@@ -141,6 +230,11 @@ static int parse(const char *uri, struct stdio_uri *u, struct error *err)
 		return parse_fd(uri + 3, u, err);
 	if (strncmp(uri, "file://", 7) == 0)
 		return parse_file(uri + 7, u, err);
+	if (strncmp(uri, "binary://", 9) == 0)
+		return parse_logger("binary", uri + 9, u, err);
+	u->wants_byte = strncmp(uri, "binary-v2://", 12) == 0;
+	if (u->wants_byte)
+		return parse_logger("binary-v2", uri + 12, u, err);
 	if (n > 0)
 		return error_set(err, CODE_UNIMPLEMENTED, "scheme \"%.*s\" is not implemented",
 			n > 32 ? 32 : (int)n, uri);

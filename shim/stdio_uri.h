@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "common/argv.h"
 #include "common/error.h"
 
 enum stdio_scheme {
@@ -12,13 +13,17 @@ enum stdio_scheme {
 	STDIO_FD,
 	STDIO_FIFO,
 	STDIO_FILE,
+	STDIO_LOGGER,
 };
 
 struct stdio_uri {
 	enum stdio_scheme scheme;
 	unsigned fd; /* STDIO_FD: an index */
-	char *path;  /* STDIO_FIFO, STDIO_FILE: absolute, percent-decoded for a file */
+	char *path;  /* the others: absolute; percent-decoded, but of a FIFO */
 	bool direct; /* STDIO_FILE */
+	/* STDIO_LOGGER: key and value of each pair, decoded, in their order; of a key the first */
+	struct argv args;
+	bool wants_byte; /* binary-v2 */
 };
 
 #define STDIO_URI_INIT	    ((struct stdio_uri){ .scheme = STDIO_NULL })

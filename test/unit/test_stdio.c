@@ -41,8 +41,15 @@ static void test_bad_uris(void **state)
 		int code;
 		const char *words;
 	} cases[] = {
-		{ "binary:///bin/logger?id=1", CODE_UNIMPLEMENTED, "\"binary\"" },
-		{ "binary-v2:///bin/logger", CODE_UNIMPLEMENTED, "\"binary-v2\"" },
+		{ "binary:///bin/logger?id=1", CODE_UNIMPLEMENTED, "no loggers" },
+		{ "binary-v2:///bin/logger", CODE_UNIMPLEMENTED, "no loggers" },
+		{ "binary:/bin/logger", CODE_UNIMPLEMENTED, "\"binary\"" },
+		{ "binary://", CODE_INVALID_ARGUMENT, "binary:// wants an absolute path" },
+		{ "binary://host/p", CODE_INVALID_ARGUMENT, "as in binary:///path" },
+		{ "binary-v2://p", CODE_INVALID_ARGUMENT, "as in binary-v2:///path" },
+		{ "binary:///p%zz", CODE_INVALID_ARGUMENT, "escape" },
+		{ "binary:///p?a=b&c%=d", CODE_INVALID_ARGUMENT, "escape in \"c%\"" },
+		{ "binary:///bin/", CODE_INVALID_ARGUMENT, "folder" },
 		{ "cri:///var/log/x", CODE_UNIMPLEMENTED, "\"cri\"" },
 		{ "json:///var/log/x", CODE_UNIMPLEMENTED, "\"json\"" },
 		{ "journald:", CODE_UNIMPLEMENTED, "\"journald\"" },
