@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Watches an idle descriptor under each number that is free, once. Leaves nothing open. Subtle: a
- * number that is in use is left alone, and gets its record when its owner watches it.
+ * number that is in use is left alone, and gets its record when its owner watches it. The lowest free
+ * number may be a hole below many that are in use, so the free ones are counted: poll(2) tells of many
+ * descriptors at once whether they are open.
  */
 #include "shim/loop_slots.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -16,6 +19,7 @@
 
 #define HEADROOM 24 /* a connection, or an exec with its streams, takes fewer */
 #define BLOCK	 96
+#define AT_ONCE	 64 /* asked about in one call */
 
 static void never(evutil_socket_t fd, short what, void *userdata)
 {
@@ -46,6 +50,25 @@ static int touch_as(struct event *event, struct event_base *base, int idle, int 
 	return r;
 }
 
+/* Whether HEADROOM of the numbers from..to - 1 are free. */
+static bool has_room(int from, int to)
+{
+	struct pollfd fds[AT_ONCE];
+	int n_free = 0;
+
+	while (from < to && n_free < HEADROOM) {
+		nfds_t n = 0;
+
+		for (; n < AT_ONCE && from < to; n++, from++)
+			fds[n] = (struct pollfd){ .fd = from };
+		if (poll(fds, n, 0) < 0)
+			return true; /* no memory, say: not the time for more */
+		while (n-- > 0)
+			n_free += fds[n].revents == POLLNVAL;
+	}
+	return n_free >= HEADROOM;
+}
+
 int loop_slots_ahead(struct event_base *base, int *n)
 {
 	_cleanup_close_ int idle = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -54,12 +77,12 @@ int loop_slots_ahead(struct event_base *base, int *n)
 
 	if (idle < 0)
 		return -errno;
-	if (idle + HEADROOM <= *n)
+	if (has_room(idle, *n))
 		return 0;
 	event = malloc(event_get_struct_event_size());
 	if (!event)
 		return -ENOMEM;
-	*n = idle + BLOCK; /* not tried again: there may be no such numbers */
+	*n = (idle > *n ? idle : *n) + BLOCK; /* not tried again: there may be no such numbers */
 	for (; fd < *n && r == 0; fd++)
 		r = touch_as(event, base, idle, fd);
 	return r;

@@ -14,7 +14,7 @@
 
 /*
  * Makes records ahead of the lowest number that is free; *n is how many numbers have theirs, 0 at
- * first. To be called where descriptors are about to become more; costs two system calls where
+ * first. To be called where descriptors are about to become more; costs three system calls where
  * nothing is to be done. 0 or -errno: where it cannot, all goes on as it would without it.
  */
 int loop_slots_ahead(struct event_base *base, int *n);

@@ -93,6 +93,34 @@ static void test_more_are_made_when_they_run_short(void **state)
 	event_base_free(base);
 }
 
+/* The lowest free number is a hole: it is the free ones that count, not where the first of them is. */
+static void test_a_hole_is_no_room(void **state)
+{
+	struct event_base *base = event_base_new();
+	int n = 0, first, fds[256], n_fds = 0;
+
+	(void)state;
+	assert_int_equal(loop_slots_ahead(base, &n), 0);
+	first = n;
+	while (lowest_free() < first - 1)
+		fds[n_fds++] = eventfd(0, EFD_CLOEXEC);
+	close(fds[0]);
+	close(fds[1]);
+	assert_true(lowest_free() < first - 64);
+	assert_int_equal(loop_slots_ahead(base, &n), 0);
+	assert_true(n > first);
+	assert_int_equal(allocations_for(base, first + 8), 0);
+	/* and where enough are free, wherever, it is not done again */
+	for (int i = 2; i < 40; i++)
+		close(fds[i]);
+	first = n;
+	assert_int_equal(loop_slots_ahead(base, &n), 0);
+	assert_int_equal(n, first);
+	while (n_fds > 40)
+		close(fds[--n_fds]);
+	event_base_free(base);
+}
+
 static void test_nothing_is_left_and_nothing_taken(void **state)
 {
 	struct event_base *base = event_base_new();
@@ -142,6 +170,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_record_is_made_later),
 		cmocka_unit_test(test_more_are_made_when_they_run_short),
+		cmocka_unit_test(test_a_hole_is_no_room),
 		cmocka_unit_test(test_nothing_is_left_and_nothing_taken),
 		cmocka_unit_test(test_a_low_limit_of_descriptors),
 	};
