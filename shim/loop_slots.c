@@ -3,7 +3,9 @@
  * Watches an idle descriptor under each number that is free, once. Leaves nothing open. Subtle: a
  * number that is in use is left alone, and gets its record when its owner watches it. The lowest free
  * number may be a hole below many that are in use, so the free ones are counted: poll(2) tells of many
- * descriptors at once whether they are open.
+ * descriptors at once whether they are open. And a heap that has been in use is full of holes in which
+ * small pieces land far from each other, so the records come from pages of their own, through libevent's
+ * own hook for its memory. What libevent gives back of them is base's end: it is left there.
  */
 #include "shim/loop_slots.h"
 
@@ -11,7 +13,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -20,6 +24,65 @@
 #define HEADROOM 24 /* a connection, or an exec with its streams, takes fewer */
 #define BLOCK	 96
 #define AT_ONCE	 64 /* asked about in one call */
+
+#define PAGES_BYTES  (1u << 20) /* of addresses; 32,768 records */
+#define RECORD_MOST  64		/* bytes: what is larger is no record */
+#define RECORD_ALIGN 16u
+
+/* libevent's hook has no place for anything of ours but this. */
+static struct {
+	char *start, *next, *end; /* NULL: there are none */
+	bool is_open;		  /* what libevent asks for now are records */
+} pages;
+
+static bool is_in_pages(const void *p)
+{
+	return pages.start && (const char *)p >= pages.start && (const char *)p < pages.end;
+}
+
+static void *take(size_t n)
+{
+	size_t size = (n + RECORD_ALIGN - 1) / RECORD_ALIGN * RECORD_ALIGN;
+	void *p = pages.next;
+
+	if (!pages.is_open || n > RECORD_MOST || size > (size_t)(pages.end - pages.next))
+		return malloc(n);
+	pages.next += size;
+	return p;
+}
+
+static void *take_again(void *old, size_t n)
+{
+	void *p;
+
+	if (!is_in_pages(old))
+		return realloc(old, n);
+	p = malloc(n);
+	if (p)
+		memcpy(p, old, n < RECORD_MOST ? n : RECORD_MOST);
+	return p;
+}
+
+static void give_back(void *p)
+{
+	if (!is_in_pages(p))
+		free(p);
+}
+
+void loop_slots_init(void)
+{
+	void *map;
+
+	if (pages.start)
+		return;
+	map = mmap(NULL, PAGES_BYTES, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (map == MAP_FAILED)
+		return; /* then they lie in the heap */
+	pages.start = pages.next = map;
+	pages.end = pages.start + PAGES_BYTES - RECORD_MOST; /* take_again() reads so far */
+	event_set_mem_functions(take, take_again, give_back);
+}
 
 static void never(evutil_socket_t fd, short what, void *userdata)
 {
@@ -83,7 +146,9 @@ int loop_slots_ahead(struct event_base *base, int *n)
 	if (!event)
 		return -ENOMEM;
 	*n = (idle > *n ? idle : *n) + BLOCK; /* not tried again: there may be no such numbers */
+	pages.is_open = pages.start != NULL;
 	for (; fd < *n && r == 0; fd++)
 		r = touch_as(event, base, idle, fd);
+	pages.is_open = false;
 	return r;
 }

@@ -13,6 +13,12 @@
 #include <event2/event.h>
 
 /*
+ * Before the base is made: gives records pages of their own, through libevent's memory functions, for
+ * the whole process. Where it cannot they lie in the heap.
+ */
+void loop_slots_init(void);
+
+/*
  * Makes records ahead of the lowest number that is free; *n is how many numbers have theirs, 0 at
  * first. To be called where descriptors are about to become more; costs three system calls where
  * nothing is to be done. 0 or -errno: where it cannot, all goes on as it would without it.

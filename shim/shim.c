@@ -355,6 +355,7 @@ static int open_loop(struct shim *shim)
 
 	if (!config)
 		return -ENOMEM;
+	loop_slots_init();
 	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
 	shim->base = event_base_new_with_config(config);
 	event_config_free(config);

@@ -15,6 +15,7 @@
 #include "common/limits.h"
 #include "common/log.h"
 #include "shim/container_life.h"
+#include "shim/loop_slots.h"
 #include "shim/runtime_call.h"
 #include "shim/shim.h"
 
@@ -265,6 +266,7 @@ static int fill_exec(struct process *p, const struct exec_params *params, struct
 	spec.in = p->stdin_uri;
 	spec.out = p->stdout_uri;
 	spec.err = p->stderr_uri;
+	loop_slots_ahead(p->container->shim->base, &p->container->shim->n_slots);
 	return stdio_open(p->container->shim->base, &spec, &p->stdio, err);
 }
 

@@ -200,7 +200,7 @@ static int sweep(struct state_dir *dir, struct answer *ret, struct error *err)
 	const struct orphan_options options = {
 		.force = true, .is_leashed = true, .program = "/proc/self/exe", .init = &ending
 	};
-	bool known;
+	bool known = false;
 	int r;
 
 	open_init(dir, &init);

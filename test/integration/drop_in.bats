@@ -44,6 +44,7 @@ start_twenty() {
 	done
 	for n in {1..20}; do
 		finish "s$n"
+		# shellcheck disable=SC2154 # finish sets them
 		assert_equal "$status $output$stderr" "0 unix://$SOCKET" || return
 	done
 }

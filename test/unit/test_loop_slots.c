@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -97,13 +98,14 @@ static void test_more_are_made_when_they_run_short(void **state)
 static void test_a_hole_is_no_room(void **state)
 {
 	struct event_base *base = event_base_new();
-	int n = 0, first, fds[256], n_fds = 0;
+	int n = 0, first, fds[256] = { 0 }, n_fds = 0;
 
 	(void)state;
 	assert_int_equal(loop_slots_ahead(base, &n), 0);
 	first = n;
 	while (lowest_free() < first - 1)
 		fds[n_fds++] = eventfd(0, EFD_CLOEXEC);
+	assert_true(n_fds > 40);
 	close(fds[0]);
 	close(fds[1]);
 	assert_true(lowest_free() < first - 64);
@@ -165,6 +167,39 @@ static void test_a_low_limit_of_descriptors(void **state)
 	event_base_free(base);
 }
 
+/* The heap has holes, as after an hour of work: none of them holds a record. */
+static void test_records_have_pages_of_their_own(void **state)
+{
+	enum { N = 4000 };
+	static void *pieces[N];
+	struct event_base *base;
+	struct mallinfo2 before, after;
+	int n = 0, first;
+
+	(void)state;
+	loop_slots_init();
+	base = event_base_new();
+	assert_int_equal(loop_slots_ahead(base, &n), 0);
+	for (size_t i = 0; i < N; i++)
+		pieces[i] = malloc(i % 2 ? 24 : 40);
+	for (size_t i = 0; i < N; i += 2)
+		free(pieces[i]);
+	before = mallinfo2();
+	n = 300; /* as if all of those had theirs, and none were free */
+	first = lowest_free();
+	for (int fd = lowest_free(); fd < n; fd = lowest_free())
+		assert_int_equal(eventfd(0, EFD_CLOEXEC), fd);
+	assert_int_equal(loop_slots_ahead(base, &n), 0);
+	after = mallinfo2();
+	assert_true(n >= 300 + 96);
+	/* libevent's table of all numbers, of 8 bytes each, is in one piece */
+	assert_true(after.uordblks < before.uordblks + 512 * sizeof(void *) + 512);
+	close_range((unsigned)first, 299, 0);
+	event_base_free(base);
+	for (size_t i = 1; i < N; i += 2)
+		free(pieces[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +208,8 @@ int main(void)
 		cmocka_unit_test(test_a_hole_is_no_room),
 		cmocka_unit_test(test_nothing_is_left_and_nothing_taken),
 		cmocka_unit_test(test_a_low_limit_of_descriptors),
+		cmocka_unit_test(
+			test_records_have_pages_of_their_own), /* the last: it takes the hook */
 	};
 
 	event_set_mem_functions(count_malloc, count_realloc, free);
