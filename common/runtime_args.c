@@ -115,7 +115,6 @@ static const struct dialect dialects[] = {
 		.lacks_flags = INTERNAL_PID_FILE | USER_LOG | PID | LAZY_PAGES | AUTO_DEDUP | EMPTY_NS |
 			PAGE_SERVER,
 		.lacks_by_verb = {
-			[RUNTIME_RUN] = NO_SUBREAPER,
 			[RUNTIME_RESTORE] = NO_SUBREAPER | NO_PIVOT,
 		},
 		.ps_without_options = true,

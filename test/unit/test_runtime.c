@@ -145,6 +145,8 @@ static void test_looking(void **state)
 		"--root=/run/r update --resources /f web");
 	expect_refused(RUNTIME_CRUN, Q(.verb = RUNTIME_TOP, .id = "web", .ps_options = &options),
 		"crun ps has no further options");
+	expect_refused(RUNTIME_RUNSC, Q(.verb = RUNTIME_TOP, .id = "web", .ps_options = &options),
+		"runsc ps has no further options");
 	argv_deinit(&options);
 }
 
@@ -198,34 +200,118 @@ static void test_checkpoints(void **state)
 	expect_all(Q(.verb = RUNTIME_CHECKPOINT, .id = "web"), "--root=/run/r checkpoint web");
 }
 
-/* runsc's --leave-running goes on with another process, which is not what was asked for. */
-static void test_checkpoint_options_that_runsc_lacks(void **state)
+enum { RUNC = 1 << RUNTIME_RUNC, CRUN = 1 << RUNTIME_CRUN, RUNSC = 1 << RUNTIME_RUNSC };
+
+#define CRIU(...)                                                                                  \
+	.criu = &(const struct runtime_criu)                                                       \
+	{                                                                                          \
+		__VA_ARGS__                                                                        \
+	}
+
+static const char *const one_namespace[] = { "network", NULL };
+
+/*
+ * A request for one flag, and who lacks it. crun's checkpoint and restore are those of its own
+ * source, built with CRIU. runsc's --leave-running goes on with another process, which is not what
+ * was asked for.
+ */
+static const struct flag {
+	unsigned lacking;
+	const char *flag, *value;
+	struct runtime_request request;
+} flags[] = {
+	{ RUNC | CRUN, "--user-log", "/x", { .verb = RUNTIME_CREATE, .user_log = "/x" } },
+	{ RUNSC, "--no-pivot", NULL, { .verb = RUNTIME_CREATE } },
+	{ RUNSC, "--no-new-keyring", NULL, { .verb = RUNTIME_CREATE } },
+	{ 0, "--pid-file", "/x", { .verb = RUNTIME_RUN, .pid_file = "/x" } },
+	{ 0, "--console-socket", "/x", { .verb = RUNTIME_RUN, .console_socket = "/x" } },
+	{ RUNC | CRUN, "--user-log", "/x", { .verb = RUNTIME_RUN, .user_log = "/x" } },
+	{ RUNSC, "--no-pivot", NULL, { .verb = RUNTIME_RUN } },
+	{ RUNSC, "--no-new-keyring", NULL, { .verb = RUNTIME_RUN } },
+	{ RUNSC, "--no-subreaper", NULL, { .verb = RUNTIME_RUN, .no_subreaper = true } },
+	{ RUNC | CRUN, "--internal-pid-file", "/x",
+		{ .verb = RUNTIME_EXEC, .internal_pid_file = "/x" } },
+	{ RUNC | CRUN, "--pid", "12", { .verb = RUNTIME_KILL, .kill_pid = 12 } },
+	{ RUNSC, "--parent-path", "p", { .verb = RUNTIME_CHECKPOINT, CRIU(.parent_path = "p") } },
+	{ RUNSC, "--leave-running", NULL,
+		{ .verb = RUNTIME_CHECKPOINT, CRIU(.leave_running = true) } },
+	{ RUNSC, "--pre-dump", NULL, { .verb = RUNTIME_CHECKPOINT, CRIU(.pre_dump = true) } },
+	{ RUNSC, "--tcp-established", NULL,
+		{ .verb = RUNTIME_CHECKPOINT, CRIU(.open_tcp = true) } },
+	{ RUNSC, "--ext-unix-sk", NULL,
+		{ .verb = RUNTIME_CHECKPOINT, CRIU(.external_unix_sockets = true) } },
+	{ RUNSC, "--shell-job", NULL, { .verb = RUNTIME_CHECKPOINT, CRIU(.terminal = true) } },
+	{ RUNSC, "--file-locks", NULL, { .verb = RUNTIME_CHECKPOINT, CRIU(.file_locks = true) } },
+	{ CRUN | RUNSC, "--lazy-pages", NULL,
+		{ .verb = RUNTIME_CHECKPOINT, CRIU(.lazy_pages = true) } },
+	{ CRUN | RUNSC, "--auto-dedup", NULL,
+		{ .verb = RUNTIME_CHECKPOINT, CRIU(.auto_dedup = true) } },
+	{ RUNSC, "--manage-cgroups-mode", "soft",
+		{ .verb = RUNTIME_CHECKPOINT, CRIU(.cgroups_mode = "soft") } },
+	{ CRUN | RUNSC, "--empty-ns", "network",
+		{ .verb = RUNTIME_CHECKPOINT, CRIU(.empty_namespaces = one_namespace) } },
+	{ CRUN | RUNSC, "--page-server", "a:1",
+		{ .verb = RUNTIME_CHECKPOINT, CRIU(.page_server = "a:1") } },
+	{ RUNC | CRUN, "--user-log", "/x", { .verb = RUNTIME_RESTORE, .user_log = "/x" } },
+	{ CRUN | RUNSC, "--no-pivot", NULL, { .verb = RUNTIME_RESTORE } },
+	{ CRUN, "--no-subreaper", NULL, { .verb = RUNTIME_RESTORE, .no_subreaper = true } },
+	{ RUNSC, "--lsm-profile", "l", { .verb = RUNTIME_RESTORE, CRIU(.lsm_profile = "l") } },
+	{ RUNSC, "--lsm-mount-context", "l",
+		{ .verb = RUNTIME_RESTORE, CRIU(.lsm_mount_context = "l") } },
+};
+
+/* Refused by name, or "VERB FLAG VALUE ID", and nothing else of it. */
+static void check_flag(const struct flag *f, enum runtime_kind kind)
 {
-	static const char *const namespaces[] = { "network", NULL };
-	static const struct {
-		struct runtime_criu criu;
-		const char *flag;
-	} cases[] = {
-		{ { .leave_running = true }, "--leave-running" },
-		{ { .pre_dump = true }, "--pre-dump" },
-		{ { .open_tcp = true }, "--tcp-established" },
-		{ { .external_unix_sockets = true }, "--ext-unix-sk" },
-		{ { .terminal = true }, "--shell-job" },
-		{ { .file_locks = true }, "--file-locks" },
-		{ { .cgroups_mode = "soft" }, "--manage-cgroups-mode" },
-		{ { .empty_namespaces = namespaces }, "--empty-ns" },
-		{ { .parent_path = "p" }, "--parent-path" },
-	};
+	const char *verb = runtime_verb_name(f->request.verb);
+	struct runtime_request q = f->request;
+	struct runtime rt = make(kind);
+	struct error err = ERROR_INIT;
+	struct argv a = ARGV_INIT;
+	char text[128];
+
+	q.id = "web";
+	rt.no_pivot = strcmp(f->flag, "--no-pivot") == 0;
+	rt.no_new_keyring = strcmp(f->flag, "--no-new-keyring") == 0;
+	if (f->lacking & 1u << kind) {
+		snprintf(text, sizeof(text), "%s %s has no %s", rt.command, verb, f->flag);
+		assert_error(runtime_argv(&rt, &q, &a, &err), &err, CODE_UNIMPLEMENTED, text);
+		assert_null(a.v);
+	} else {
+		snprintf(text, sizeof(text), "%s --root=/run/r %s %s%s%s web%s", rt.command, verb,
+			f->flag, f->value ? " " : "", f->value ? f->value : "",
+			q.verb == RUNTIME_KILL ? " 0" : "");
+		expect(&rt, &q, text);
+	}
+	runtime_deinit(&rt);
+}
+
+static void test_flags_that_a_runtime_lacks(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++)
+		for (int kind = 0; kind < _RUNTIME_KIND_MAX; kind++)
+			check_flag(&flags[i], (enum runtime_kind)kind);
+}
+
+/* What differs, but for the words: what each is for is in the header. */
+static void test_ways_of_a_runtime(void **state)
+{
+	static const struct runtime runc = { .kind = RUNTIME_RUNC },
+				    crun = { .kind = RUNTIME_CRUN },
+				    runsc = { .kind = RUNTIME_RUNSC };
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		char sentence[100];
-
-		snprintf(sentence, sizeof(sentence), "runsc checkpoint has no %s", cases[i].flag);
-		expect_refused(RUNTIME_RUNSC,
-			Q(.verb = RUNTIME_CHECKPOINT, .id = "web", .criu = &cases[i].criu),
-			sentence);
-	}
+	assert_true(runtime_is_sandbox(&runsc));
+	assert_false(runtime_is_sandbox(&runc) || runtime_is_sandbox(&crun));
+	assert_true(runtime_abbreviates_ids(&runsc));
+	assert_false(runtime_abbreviates_ids(&runc) || runtime_abbreviates_ids(&crun));
+	assert_true(runtime_dead_stays_paused(&runsc));
+	assert_false(runtime_dead_stays_paused(&runc) || runtime_dead_stays_paused(&crun));
+	assert_true(runtime_run_goes_apart(&crun));
+	assert_false(runtime_run_goes_apart(&runc) || runtime_run_goes_apart(&runsc));
+	assert_false(runtime_kill_thaws(&crun));
+	assert_true(runtime_kill_thaws(&runc) && runtime_kill_thaws(&runsc));
 }
 
 static void test_verbs_that_a_runtime_lacks(void **state)
@@ -259,15 +345,6 @@ static void test_flags_of_runsc_alone(void **state)
 	expect_kind(RUNTIME_RUNSC,
 		Q(.verb = RUNTIME_KILL, .id = "web", .kill_pid = 12, .signal = 9),
 		"--root=/run/r kill --pid 12 web 9");
-	expect_refused(RUNTIME_RUNC,
-		Q(.verb = RUNTIME_CREATE, .id = "web", .bundle = "/b", .user_log = "/u"),
-		"runc create has no --user-log");
-	expect_refused(RUNTIME_CRUN,
-		Q(.verb = RUNTIME_EXEC, .id = "web", .process = "/f", .internal_pid_file = "/n"),
-		"crun exec has no --internal-pid-file");
-	expect_refused(RUNTIME_RUNC,
-		Q(.verb = RUNTIME_KILL, .id = "web", .kill_pid = 12, .signal = 9),
-		"runc kill has no --pid");
 }
 
 static void test_log_as_text(void **state)
@@ -497,7 +574,8 @@ int main(void)
 		cmocka_unit_test(test_lines_of_each_verb),
 		cmocka_unit_test(test_looking),
 		cmocka_unit_test(test_checkpoints),
-		cmocka_unit_test(test_checkpoint_options_that_runsc_lacks),
+		cmocka_unit_test(test_flags_that_a_runtime_lacks),
+		cmocka_unit_test(test_ways_of_a_runtime),
 		cmocka_unit_test(test_verbs_that_a_runtime_lacks),
 		cmocka_unit_test(test_flags_of_runsc_alone),
 		cmocka_unit_test(test_log_as_text),
