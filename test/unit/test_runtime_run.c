@@ -4,10 +4,12 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "common/clock.h"
 #include "common/limits.h"
+#include "common/log.h"
 #include "common/runtime_look.h"
 #include "common/spawn.h"
 #include "test/unit/unit.h"
@@ -192,6 +194,124 @@ static void test_process_spec(void **state)
 	runtime_deinit(&rt);
 }
 
+/* Its temporary folder: TMPDIR, and /tmp where that says nothing. */
+static void test_process_spec_without_a_folder(void **state)
+{
+	const struct runtime_request request = {
+		.verb = RUNTIME_EXEC, .id = "web", .process_spec = "{}"
+	};
+	struct runtime rt = script(*state, "#!/bin/sh\ndirname \"$4\"\n", 0);
+	struct runtime_outcome o = RUNTIME_OUTCOME_INIT;
+	struct error err = ERROR_INIT;
+
+	setenv("TMPDIR", "", 1);
+	assert_ok(runtime_run(&rt, &request, &o, &err), &err);
+	assert_int_equal(buf_append(&o.out, "", 1), 0);
+	assert_string_equal((const char *)buf_head(&o.out), "/tmp\n");
+	runtime_outcome_deinit(&o);
+	unsetenv("TMPDIR");
+	runtime_deinit(&rt);
+}
+
+/* One that cannot be written whole is no spec: nothing is run, and nothing of it stays. */
+static void test_process_spec_that_cannot_be_written(void **state)
+{
+	struct bed *bed = *state;
+	const struct runtime_request request = {
+		.verb = RUNTIME_EXEC, .id = "web", .process_spec = "{\"cwd\":\"/\"}"
+	};
+	struct runtime rt = script(bed, "#!/bin/sh\nmkdir \"${0%/*}/run\"\n", 0);
+	struct runtime_outcome o = RUNTIME_OUTCOME_INIT;
+	struct error err = ERROR_INIT;
+	struct rlimit before, small;
+	char folder[128], sentence[256];
+	int r;
+
+	assert_int_equal(mkdirat(bed->dir, "tmp", 0700), 0);
+	snprintf(folder, sizeof(folder), "%s/tmp", bed->path);
+	snprintf(sentence, sizeof(sentence), "runc exec: %s: File too large", rt.command);
+	setenv("TMPDIR", folder, 1);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	small = (struct rlimit){ 5, before.rlim_max };
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	r = runtime_run(&rt, &request, &o, &err);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	signal(SIGXFSZ, SIG_DFL);
+	unsetenv("TMPDIR");
+	assert_int_not_equal(r, 0);
+	assert_string_equal(error_message(&err), sentence);
+	error_clear(&err);
+	assert_false(is_there(bed->dir, "run"));
+	assert_int_equal(count_names(bed->dir, "tmp"), 0);
+	runtime_deinit(&rt);
+}
+
+/* What a run logs at a level; the caller frees. */
+static char *logged(struct bed *bed, enum log_level level, const struct runtime *rt,
+	const struct runtime_request *request)
+{
+	struct runtime_outcome o = RUNTIME_OUTCOME_INIT;
+	struct error err = ERROR_INIT;
+	int fd = openat(bed->dir, "log", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), r;
+
+	assert_true(fd >= 0);
+	log_init(level, fd);
+	r = runtime_run(rt, request, &o, &err);
+	log_init(LOG_LEVEL_INFO, STDERR_FILENO);
+	assert_ok(r, &err);
+	runtime_outcome_deinit(&o);
+	close(fd);
+	return read_text(bed->dir, "log");
+}
+
+/* Every command line and how it ended, for who debugs, and for nobody else. */
+static void test_log(void **state)
+{
+	struct bed *bed = *state;
+	struct runtime_request request = { .verb = RUNTIME_KILL, .id = "web", .signal = 9 };
+	struct runtime rt = script(bed, "#!/bin/sh\nexit 7\n", 0);
+	char begun[256], ended[256], *text;
+
+	text = logged(bed, LOG_LEVEL_DEBUG, &rt, &request);
+	snprintf(begun, sizeof(begun),
+		" level=debug msg=\"runtime call\" command=\"%s --root=/r kill web 9\"\n",
+		rt.command);
+	snprintf(ended, sizeof(ended),
+		" level=debug msg=\"runtime call ended\" command=%s wait_status=%d timed_out=0\n",
+		rt.command, 7 << 8);
+	assert_non_null(strstr(text, begun));
+	assert_non_null(strstr(strstr(text, begun), ended));
+	free(text);
+	text = logged(bed, LOG_LEVEL_INFO, &rt, &request);
+	assert_string_equal(text, "");
+	free(text);
+	runtime_deinit(&rt);
+	rt = script(bed, "#!/bin/sh\nexec sleep 100\n", 100);
+	text = logged(bed, LOG_LEVEL_DEBUG, &rt, &request);
+	assert_non_null(strstr(text, " wait_status=9 timed_out=1\n"));
+	free(text);
+	runtime_deinit(&rt);
+}
+
+/* A line of the log has its bound, a command line has none. */
+static void test_log_of_a_long_line(void **state)
+{
+	const struct runtime_request request = { .verb = RUNTIME_LIST };
+	struct runtime rt = script(*state, "#!/bin/sh\nexit 0\n", 0);
+	struct error err = ERROR_INIT;
+	char *text;
+
+	for (int i = 0; i < 1000; i++)
+		assert_ok(runtime_add_option(&rt, "debug", &err), &err);
+	text = logged(*state, LOG_LEVEL_DEBUG, &rt, &request);
+	assert_non_null(strstr(text, " --root=/r --debug --debug "));
+	assert_true(strlen(text) < 3000);
+	assert_non_null(strstr(text, " wait_status=0 timed_out=0\n"));
+	free(text);
+	runtime_deinit(&rt);
+}
+
 static void test_group(void **state)
 {
 	const struct runtime_request request = { .verb = RUNTIME_LIST };
@@ -267,7 +387,10 @@ static bool follow(struct bed *bed, const char *text, struct followed *f)
 	return stopped;
 }
 
-/* A stream has no deadline, tells what is broken in it, and ends when its reader has enough. */
+/*
+ * A stream has no deadline, tells what is broken in it and what has no line end, and ends when its
+ * reader has enough.
+ */
 static void test_following(void **state)
 {
 	struct followed f = { 0 };
@@ -275,9 +398,9 @@ static void test_following(void **state)
 
 	assert_false(follow(*state,
 		"#!/bin/sh\necho '{\"type\":\"oom\",\"id\":\"a\"}'; echo '{\"type'; sleep 0.2\n"
-		"echo '{\"type\":\"oom\",\"id\":\"b\"}'\n",
+		"echo '{\"type\":\"oom\",\"id\":\"b\"}'; printf '{\"type\":\"oom\",\"id\":\"c\"}'\n",
 		&f));
-	assert_int_equal(f.n, 3);
+	assert_int_equal(f.n, 4);
 	assert_int_equal(f.n_broken, 1);
 	f = (struct followed){ .stop_after = 2 };
 	assert_true(follow(*state,
@@ -403,6 +526,10 @@ int main(void)
 		bed_test(test_container_holds_stdout),
 		bed_test(test_input),
 		bed_test(test_process_spec),
+		bed_test(test_process_spec_without_a_folder),
+		bed_test(test_process_spec_that_cannot_be_written),
+		bed_test(test_log),
+		bed_test(test_log_of_a_long_line),
 		bed_test(test_group),
 		bed_test(test_death_signal),
 		bed_test(test_following),
