@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A shim as a process of its host: whose it is said to be by its arguments, which signals it passes
- * over, what it starts a runtime with, and that it ends when nobody needs it any more.
+ * over, what it starts a runtime with and logs of it, and that it ends when nobody needs it any more.
  * deadline: 60
  */
 #include "test/integration/bed.h"
@@ -166,6 +166,55 @@ static void test_environment_of_runtime(void **state)
 	bed_finish(bed);
 }
 
+/* --- what it tells who debugs --- */
+
+/* A run's command line, and behind it how that ended. */
+static void assert_logged(struct bed *bed, const char *log, const char *verb, const char *end)
+{
+	_cleanup_free_ char *whose = bed_format(" %s\"\n", bed->id);
+	_cleanup_free_ char *word = bed_format(" %s ", verb);
+	_cleanup_free_ char *ended =
+		bed_format(" level=debug msg=\"runtime call ended\" runtime=%s "
+			   "call=%s %s\n",
+			bed->fake_path, verb, end);
+	const char *line = log;
+
+	while ((line = strstr(line, " level=debug msg=\"runtime call\" command=\""))) {
+		const char *next = strchr(line, '\n') + 1;
+		const char *found = memmem(line, (size_t)(next - line), word, strlen(word));
+
+		if (found && memmem(found, (size_t)(next - found), whose, strlen(whose))) {
+			assert_has(next, ended);
+			return;
+		}
+		line = next;
+	}
+	fail_msg("no command line of %s is in: %s", verb, log);
+}
+
+/* The bed's shims are started with -debug. */
+static void test_log_of_runs(void **state)
+{
+	struct bed *bed = *state;
+	Containerd__Task__V2__PauseRequest r = CONTAINERD__TASK__V2__PAUSE_REQUEST__INIT;
+	_cleanup_free_ char *path = bed_format("%s/root/c/default/%s/log", bed->dir, bed->id);
+	_cleanup_buf_ struct buf log = BUF_INIT;
+
+	r.id = bed->id;
+	bed_create(bed, false);
+	bed_start(bed, "");
+	bed_script(bed, "pause fail no such luck\n");
+	bed_refused_like(bed, TASK, "Pause", &r, EMPTY, CODE_UNKNOWN, "");
+	assert_int_equal(fd_read_file(AT_FDCWD, path, &log, 1u << 20), 0);
+	assert_int_equal(buf_append(&log, "", 1), 0);
+	assert_logged(bed, (const char *)buf_head(&log), "create", "wait_status=0 error=\"\"");
+	assert_logged(bed, (const char *)buf_head(&log), "start", "wait_status=0 error=\"\"");
+	assert_logged(bed, (const char *)buf_head(&log), "pause",
+		"wait_status=256 error=\"runc pause: no such luck\"");
+	bed_script(bed, "");
+	bed_finish(bed);
+}
+
 /* --- when nobody needs it --- */
 
 /* The container is gone: 10 s after the last client has left. (The minute: test_shim_idle.c.) */
@@ -198,6 +247,7 @@ int main(void)
 		FAKE(test_signals_that_it_passes_over),
 		SERVICE(test_limits_of_runtime),
 		SERVICE(test_environment_of_runtime),
+		FAKE(test_log_of_runs),
 		FAKE(test_ends_after_delete),
 	};
 
