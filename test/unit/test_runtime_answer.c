@@ -203,6 +203,13 @@ static void test_logs_that_are_not_as_promised(void **state)
 			"{\"level\":\"error\",\"msg\":\"first\"}\n{\"level\":\"fatal\",\"msg\":"
 			"\"last\"}\n{\"level\":\"info\",\"msg\":\"bye\"}\n",
 			NULL, "runc start: last", "last" },
+		{ &runc, RUNTIME_START, CODE_UNKNOWN,
+			"{\"level\":\"error\",\"msg\":\"first\"}\n{\"level\":\"panic\",\"msg\":\"last\"}\n",
+			NULL, "runc start: last", "last" },
+		{ &runc, RUNTIME_START, CODE_UNKNOWN, NULL,
+			"time=\"x\" level=error msg=\"first\"\ntime=\"x\" level=fatal msg=\"last\"\n"
+			"time=\"x\" level=warning msg=\"bye\"\n",
+			"runc start: last", "last" },
 		/* nothing of use in the log: what was printed; wrong types are nothing of use */
 		{ &runc, RUNTIME_START, CODE_UNKNOWN,
 			"{\"level\":7,\"msg\":\"x\"}\n{\"level\":\"error\",\"msg\":[]}\nnoise\n[1,2]\n"
@@ -364,10 +371,15 @@ static void test_state_refused(void **state)
 	REFUSE_STATE("", "it printed nothing");
 	REFUSE_STATE("\n\n", "it printed nothing");
 	REFUSE_STATE("\n{\"id\":\"web\",\n", "{\"id\":\"web\",");
+	REFUSE_STATE("{\"id\":\"a\",\"status\":\"s\",\"pid\":1} x",
+		"{\"id\":\"a\",\"status\":\"s\",\"pid\":1} x");
 	REFUSE_STATE("null", "null");
 	REFUSE_STATE("[]", "[]");
 	REFUSE_STATE("{\"id\":\"web\",\"status\":\"created\"}",
 		"{\"id\":\"web\",\"status\":\"created\"}");
+	REFUSE_STATE("{\"id\":\"web\",\"pid\":1}", "{\"id\":\"web\",\"pid\":1}");
+	REFUSE_STATE(
+		"{\"id\":\"a\",\"status\":3,\"pid\":1}", "{\"id\":\"a\",\"status\":3,\"pid\":1}");
 	REFUSE_STATE(
 		"{\"id\":1,\"status\":\"s\",\"pid\":1}", "{\"id\":1,\"status\":\"s\",\"pid\":1}");
 	REFUSE_STATE("{\"id\":\"a\",\"status\":\"s\",\"pid\":\"1\"}",
@@ -385,19 +397,26 @@ static void test_state_refused(void **state)
 	refuse_state(noise, sizeof(noise), quote);
 }
 
-/* A stopped container has pid 0, and a bundle may be missing. */
+/* A stopped container has pid 0, with runsc -1, and a bundle may be missing. */
 static void test_state_at_its_least(void **state)
 {
-	struct buf out = text("{\"id\":\"web\",\"status\":\"stopped\",\"pid\":0}");
-	struct error err = ERROR_INIT;
-	struct runtime_state s;
+	static const char *const answers[] = {
+		"{\"id\":\"web\",\"status\":\"stopped\",\"pid\":0}",
+		"{\"id\":\"web\",\"status\":\"stopped\",\"pid\":-1}",
+	};
 
 	(void)state;
-	assert_ok(runtime_read_state(&runc, &out, &s, &err), &err);
-	assert_string_equal(s.bundle, "");
-	assert_int_equal(s.pid, 0);
-	runtime_state_deinit(&s);
-	buf_deinit(&out);
+	for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++) {
+		struct buf out = text(answers[i]);
+		struct error err = ERROR_INIT;
+		struct runtime_state s;
+
+		assert_ok(runtime_read_state(&runsc, &out, &s, &err), &err);
+		assert_string_equal(s.bundle, "");
+		assert_int_equal(s.pid, 0);
+		runtime_state_deinit(&s);
+		buf_deinit(&out);
+	}
 }
 
 static void check_list(const char *answer, size_t n, const char *first, pid_t pid)
@@ -449,6 +468,25 @@ static void test_lists_refused(void **state)
 
 		assert_error(
 			runtime_read_list(&runc, &out, &list, &n, &err), &err, CODE_INTERNAL, NULL);
+		buf_deinit(&out);
+	}
+}
+
+/* As Go prints an empty list that nobody made. */
+static void test_no_pids(void **state)
+{
+	static const char *const answers[] = { "null", "[]\n" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++) {
+		struct buf out = text(answers[i]);
+		struct error err = ERROR_INIT;
+		pid_t *pids = NULL;
+		size_t n = 99;
+
+		assert_ok(runtime_read_pids(&runc, &out, &pids, &n, &err), &err);
+		assert_int_equal(n, 0);
+		free(pids);
 		buf_deinit(&out);
 	}
 }
@@ -563,6 +601,7 @@ int main(void)
 		cmocka_unit_test(test_state_at_its_least),
 		cmocka_unit_test(test_lists),
 		cmocka_unit_test(test_lists_refused),
+		cmocka_unit_test(test_no_pids),
 		cmocka_unit_test(test_pids),
 		cmocka_unit_test(test_answer_past_the_limit),
 		bed_test(test_pid_files),

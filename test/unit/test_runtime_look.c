@@ -59,18 +59,19 @@ static void test_events(void **state)
 	static const char good[] = "{\"type\":\"stats\",\"id\":\"web\",\"data\":{}}\n"
 				   "{\"type\":\"oom\",\"id\":\"web\"}\n\n  \r\n"
 				   "{\"type\":\"new\",\"id\":\"web\",\"data\":null}";
-	static const char broken[] = "{\"type\":\"stats\",\"id\":\n"
-				     "{\"type\":\"oom\",\"id\":\"web\"}\n"
-				     "\001\377noise\n[1]\n{\"type\":5,\"id\":\"web\"}\n"
-				     "{\"type\":\"stats\",\"id\":\"web\",\"data\":[]}\n"
-				     "{\"type\":\"oom\",\"id\":\"web\"}\n{\"type\":\"oo";
+	static const char broken[] =
+		"{\"type\":\"stats\",\"id\":\n"
+		"{\"type\":\"oom\",\"id\":\"web\"}\n"
+		"\001\377noise\n[1]\n{\"type\":5,\"id\":\"web\"}\n{\"type\":\"oom\"}\n"
+		"{\"type\":\"stats\",\"id\":\"web\",\"data\":[]}\n"
+		"{\"type\":\"oom\",\"id\":\"web\"}\n{\"type\":\"oo";
 
 	(void)state;
 	check_stream(good, strlen(good), "stats stats\noom oom\nother new\n");
 	check_stream(broken, strlen(broken),
 		"broken " NOT "{\"type\":\"stats\",\"id\":\noom oom\n"
 		"broken " NOT "?noise\nbroken " NOT "[1]\n"
-		"broken " NOT "{\"type\":5,\"id\":\"web\"}\n"
+		"broken " NOT "{\"type\":5,\"id\":\"web\"}\nbroken " NOT "{\"type\":\"oom\"}\n"
 		"broken " NOT "{\"type\":\"stats\",\"id\":\"web\",\"data\":[]}\n"
 		"oom oom\nbroken " NOT "{\"type\":\"oo\n");
 }
@@ -172,6 +173,10 @@ static void test_stats_refused(void **state)
 		NOT "{\"type\":\"stats\",\"id\":\"a\",\"da");
 	refused_stats("{\"type\":\"oom\",\"id\":\"a\"}",
 		"runc stats: not the JSON that was expected: oom");
+	refused_stats("{\"type\":\"oom\",\"id\":\"a\",\"data\":{\"pids\":null}}",
+		"runc stats: not the JSON that was expected: {\"pids\":null}");
+	refused_stats("{\"type\":\"stats\",\"id\":\"a\"}",
+		"runc stats: not the JSON that was expected: stats");
 	refused_stats("{\"type\":\"stats\",\"id\":\"a\",\"data\":{\"pids\":{\"current\":\"2\"}}}",
 		"runc stats: not the JSON that was expected: {\"pids\":{\"current\":\"2\"}}");
 	refused_stats("{\"type\":\"stats\",\"id\":\"a\",\"data\":{\"cpu\":[]}}",
@@ -205,6 +210,10 @@ static void test_tables(void **state)
 	assert_ok(runtime_read_top(&runc, &out, &t, &err), &err);
 	assert_int_equal(t.n_rows, 2);
 	assert_string_equal(t.rows[1].v[0], "29876");
+	runtime_top_deinit(&t);
+	out = over("PID\n\n29868\n  \n29876\n\n");
+	assert_ok(runtime_read_top(&runc, &out, &t, &err), &err);
+	assert_int_equal(t.n_rows, 2);
 	runtime_top_deinit(&t);
 	out = over("UID PID CMD\n");
 	assert_ok(runtime_read_top(&runc, &out, &t, &err), &err);
@@ -304,11 +313,14 @@ static void test_features(void **state)
 	assert_ok(runtime_read_features(&runc, &out, &f, &err), &err);
 	assert_string_equal(f.oci_min, "1.0.0");
 	assert_string_equal(f.oci_max, "1.0.2-dev");
+	assert_int_equal(json_object_size(f.document), 2);
 	runtime_features_deinit(&f);
 	out = over("{\"ociVersionMin\":1,\"ociVersionMax\":\"1.0.2-dev\"}");
 	assert_error(runtime_read_features(&runc, &out, &f, &err), &err, CODE_INTERNAL,
 		"runc features: not the JSON that was expected: "
 		"{\"ociVersionMin\":1,\"ociVersionMax\":\"1.0.2-dev\"}");
+	out = over("{\"ociVersionMin\":\"1.0.0\"}");
+	assert_error(runtime_read_features(&runc, &out, &f, &err), &err, CODE_INTERNAL, NULL);
 	out = over("unknown command features");
 	assert_error(runtime_read_features(&runc, &out, &f, &err), &err, CODE_INTERNAL,
 		"runc features: not the JSON that was expected: unknown command features");
@@ -346,6 +358,9 @@ static void test_versions(void **state)
 	check_version("youki version 0.3", "0.3", "", "");
 	assert_error(runtime_read_version(&runc, &out, &v, &err), &err, CODE_INTERNAL,
 		"runc version: not the answer that was expected: hello");
+	out = over("runc version \n");
+	assert_error(runtime_read_version(&runc, &out, &v, &err), &err, CODE_INTERNAL,
+		"runc version: not the answer that was expected: runc version");
 	out = over("");
 	assert_error(runtime_read_version(&runc, &out, &v, &err), &err, CODE_INTERNAL,
 		"runc version: not the answer that was expected: it printed nothing");
