@@ -51,11 +51,20 @@ static void test_output_and_status(void **state)
 	run_result_deinit(&r);
 }
 
+/* Whatever our own is. */
 static void test_stdin_is_empty(void **state)
 {
-	struct run_result r = run("cat; readlink /proc/self/fd/0", 100, 10000);
+	struct bed *bed = *state;
+	int before = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3), ours;
+	struct run_result r;
 
-	(void)state;
+	write_text(bed->dir, "ours", "ours\n");
+	ours = openat(bed->dir, "ours", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(dup2(ours, STDIN_FILENO), STDIN_FILENO);
+	r = run("cat; readlink /proc/self/fd/0", 100, 10000);
+	assert_int_equal(dup2(before, STDIN_FILENO), STDIN_FILENO);
+	close(before);
+	close(ours);
 	assert_buf(&r.out, "/dev/null\n");
 	run_result_deinit(&r);
 }
@@ -138,6 +147,59 @@ static void test_deadline_kills_the_group(void **state)
 	assert_int_equal(WTERMSIG(r.wait_status), SIGKILL);
 	assert_true(grandchild > 1);
 	wait_gone(grandchild);
+	run_result_deinit(&r);
+}
+
+/* In our own group it alone is killed: not us, nor what it left. */
+static void test_deadline_in_our_group(void **state)
+{
+	char *const argv[] = { (char *)"sh", (char *)"-c", (char *)"sleep 100 & echo $!; wait",
+		NULL };
+	const struct run_options options = {
+		.argv = argv, .out_limit = 100, .deadline_ms = 200, .same_group = true
+	};
+	struct run_result r;
+	pid_t grandchild;
+
+	(void)state;
+	assert_int_equal(run_program(&options, &r), 0);
+	grandchild = atoi((const char *)buf_head(&r.out));
+	assert_true(r.timed_out);
+	assert_int_equal(WTERMSIG(r.wait_status), SIGKILL);
+	assert_true(grandchild > 1);
+	assert_int_equal(kill(grandchild, SIGKILL), 0);
+	wait_gone(grandchild);
+	run_result_deinit(&r);
+}
+
+static bool until_two(const void *data, size_t n, void *userdata)
+{
+	const char *p = data;
+	int *n_lines = userdata;
+
+	for (size_t i = 0; i < n; i++)
+		*n_lines += p[i] == '\n';
+	return *n_lines < 2;
+}
+
+/* Who is told what is printed may have enough of it: that is no deadline missed. */
+static void test_stopped_by_its_reader(void **state)
+{
+	char *const argv[] = { (char *)"sh", (char *)"-c", (char *)"echo 1; echo 2; exec sleep 100",
+		NULL };
+	int n_lines = 0;
+	const struct run_options options = {
+		.argv = argv, .deadline_ms = 20000, .on_out = until_two, .userdata = &n_lines
+	};
+	struct run_result r;
+
+	(void)state;
+	assert_int_equal(run_program(&options, &r), 0);
+	assert_int_equal(n_lines, 2);
+	assert_true(r.stopped);
+	assert_false(r.timed_out);
+	assert_int_equal(WTERMSIG(r.wait_status), SIGKILL);
+	assert_int_equal(r.out.len, 0);
 	run_result_deinit(&r);
 }
 
@@ -240,6 +302,8 @@ int main(void)
 		bed_test(test_limits),
 		bed_test(test_last_words),
 		bed_test(test_deadline_kills_the_group),
+		bed_test(test_deadline_in_our_group),
+		bed_test(test_stopped_by_its_reader),
 		bed_test(test_deadline_of_the_stubborn),
 		bed_test(test_deadline_of_the_talkative),
 		bed_test(test_grandchild_holds_the_pipes),
