@@ -381,6 +381,21 @@ kill_beside_anothers() { # STATUS: running, or stopped
 	kill_beside_anothers stopped
 }
 
+@test "a runtime's run that hangs ends with its shim" {
+	# shellcheck disable=SC2016 # the script's
+	printf '#!/bin/sh\ncase " $* " in *" pause "*) echo $$ >%s; exec sleep 100;; esac\nexec %s "$@"\n' \
+		"$T/began" "${RUNTIME_COMMAND[*]}" >"$T/$RUNTIME"
+	chmod 0755 "$T/$RUNTIME"
+	cleat --runtime "$T/$RUNTIME" run -d --bundle "$BUNDLE" "$ID"
+	background pausing "$CLEAT" --root "$ROOT" pause "$ID"
+	wait_for 10 test -s "$T/began"
+	kill_shim
+	wait_for 5 is_gone "$(<"$T/began")"
+	finish pausing
+	assert_status 125
+	cleat delete --force "$ID"
+}
+
 @test "a shim killed at any point of a create, many times" {
 	deadline 240
 	run "$BATS_TEST_DIRNAME/kill_shim.py" "$ROOT/c/default/$ID" "${CLEAT_TEST_KILLS:-120}" \

@@ -6,6 +6,7 @@
  */
 #include "test/integration/bed.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -166,6 +167,45 @@ static void test_environment_of_runtime(void **state)
 	bed_finish(bed);
 }
 
+/* Names in the container's folder that begin so. */
+static int count_files(const struct bed *bed, const char *beginning)
+{
+	_cleanup_free_ char *path = bed_format("%s/root/c/default/%s", bed->dir, bed->id);
+	_cleanup_closedir_ DIR *dir = opendir(path);
+	const struct dirent *entry;
+	int n = 0;
+
+	assert_non_null(dir);
+	while ((entry = readdir(dir)))
+		n += strncmp(entry->d_name, beginning, strlen(beginning)) == 0;
+	return n;
+}
+
+/* The files of a run, an exec's process spec among them, go with it however it ends. */
+static void test_files_of_runs(void **state)
+{
+	struct bed *bed = *state;
+	Containerd__Task__V2__StartRequest r = CONTAINERD__TASK__V2__START_REQUEST__INIT;
+
+	r.id = bed->id;
+	bed_create(bed, false);
+	bed_start(bed, "");
+	bed_exec(bed, "good", "[\"/bin/tool\",\"pause\"]", false);
+	bed_start(bed, "good");
+	assert_int_equal(count_files(bed, "exec-"), 0);
+	assert_int_equal(count_files(bed, "runtime-"), 0);
+	bed_script(bed, "exec fail no such luck\n");
+	bed_exec(bed, "bad", "[\"/bin/tool\",\"pause\"]", false);
+	r.exec_id = (char *)"bad";
+	bed_refused_like(bed, TASK, "Start", &r, &containerd__task__v2__start_response__descriptor,
+		CODE_UNKNOWN, "");
+	assert_int_equal(count_files(bed, "exec-"), 0);
+	assert_int_equal(count_files(bed, "runtime-"), 0);
+	assert_int_equal(count_files(bed, "log"), 1);
+	bed_script(bed, "");
+	bed_finish(bed);
+}
+
 /* --- what it tells who debugs --- */
 
 /* A run's command line, and behind it how that ended. */
@@ -247,6 +287,7 @@ int main(void)
 		FAKE(test_signals_that_it_passes_over),
 		SERVICE(test_limits_of_runtime),
 		SERVICE(test_environment_of_runtime),
+		FAKE(test_files_of_runs),
 		FAKE(test_log_of_runs),
 		FAKE(test_ends_after_delete),
 	};
