@@ -206,6 +206,33 @@ static void test_files_of_runs(void **state)
 	bed_finish(bed);
 }
 
+/* At its deadline a run goes with what it has started, and with nothing else. */
+static void test_run_that_hangs_with_a_child(void **state)
+{
+	struct bed *bed = *state;
+	Containerd__Task__V2__PauseRequest r = CONTAINERD__TASK__V2__PAUSE_REQUEST__INIT;
+	_cleanup_free_ char *name = bed_format("task/%d/children", bed->shim.pid);
+	_cleanup_free_ char *init = NULL, *children = NULL;
+	int64_t end;
+
+	r.id = bed->id;
+	bed->deadline_ms = 1000;
+	init = bed_format("%u ", bed_create(bed, false));
+	bed_start(bed, "");
+	bed_script(bed, "pause grandchild-hang\n");
+	bed_refused_like(bed, TASK, "Pause", &r, EMPTY, CODE_DEADLINE_EXCEEDED,
+		"runc pause: no answer in 1 s");
+	/* its child is the shim's from now on, and to be reaped */
+	end = clock_monotonic_ms() + 10000;
+	do {
+		free(children);
+		children = read_proc(bed->shim.pid, name);
+	} while (strcmp(children, init) != 0 && clock_monotonic_ms() < end);
+	assert_string_equal(children, init);
+	bed_script(bed, "");
+	bed_finish(bed);
+}
+
 /* --- what it tells who debugs --- */
 
 /* A run's command line, and behind it how that ended. */
@@ -287,6 +314,7 @@ int main(void)
 		FAKE(test_signals_that_it_passes_over),
 		SERVICE(test_limits_of_runtime),
 		SERVICE(test_environment_of_runtime),
+		FAKE(test_run_that_hangs_with_a_child),
 		FAKE(test_files_of_runs),
 		FAKE(test_log_of_runs),
 		FAKE(test_ends_after_delete),
