@@ -27,6 +27,7 @@
 struct removal {
 	const struct orphan_options *o;
 	const struct container_record *r;
+	const struct state_dir *dir;
 };
 
 #define WORDS_MAX     1024 /* bytes kept of what an unmount that failed says */
@@ -139,6 +140,42 @@ static int end_killed(
 	return 0;
 }
 
+static void record_ending(const struct removal *m, int wait_status)
+{
+	const bool is_killed = WIFSIGNALED(wait_status);
+	const uint32_t signal = is_killed ? (uint32_t)WTERMSIG(wait_status) : 0;
+	const struct exit_entry e = {
+		.id = m->r->id,
+		.exec_id = (char *)"",
+		.pid = m->r->pid,
+		.known = true,
+		.status = is_killed ? 128 + signal : (uint32_t)WEXITSTATUS(wait_status),
+		.signal = signal,
+		.started_at = m->r->created,
+		.exited_at = clock_now(),
+	};
+	struct ledger *ledger = NULL;
+
+	if (ledger_open(m->dir->fd, &ledger, NULL) == 0)
+		ledger_append(ledger, &e);
+	ledger_free(ledger);
+}
+
+/*
+ * What the kernel tells goes before what was concluded. It is recorded at once: whoever runs us may be
+ * killed before we are through, and may be run again.
+ */
+static void note_ending(const struct removal *m, const struct pidref *init)
+{
+	struct ending told;
+
+	ending_learn(init, &told);
+	if (told.is_known)
+		*m->o->init = told;
+	if (m->o->init->is_known)
+		record_ending(m, m->o->init->wait_status);
+}
+
 static int end_processes(const struct removal *m, struct error *err)
 {
 	const struct container_record *r = m->r;
@@ -158,8 +195,8 @@ static int end_processes(const struct removal *m, struct error *err)
 	}
 	if (code == 0)
 		code = end_killed(m, killed, n, err);
-	if (code == 0 && m->o->init && !m->o->init->is_known && killed[n - 1].fd >= 0)
-		ending_learn(&killed[n - 1], m->o->init);
+	if (code == 0 && m->o->init && killed[n - 1].fd >= 0)
+		note_ending(m, &killed[n - 1]);
 	while (n-- > 0)
 		pidref_close(&killed[n]);
 	free(killed);
@@ -313,7 +350,7 @@ static int end_container(const struct removal *m, pid_t shim_pid, struct error *
 int orphan_remove(struct state_dir *dir, const struct orphan_options *options, struct error *err)
 {
 	_cleanup_(container_record_deinit) struct container_record record = { 0 };
-	const struct removal m = { options, &record };
+	const struct removal m = { options, &record, dir };
 	_cleanup_(shim_record_deinit) struct shim_record shim = { 0 };
 	int code = state_dir_lock(dir, err);
 

@@ -26,8 +26,8 @@ struct orphan_options {
 	bool is_leashed;     /* what is run stays in our process group, and dies with this thread */
 	const char *program; /* that has the verb `unmount`; NULL: cleat-shim is looked for */
 	/*
-	 * Where the init lives until it is killed here, how it ended; the caller's. NULL: nobody wants to
-	 * know.
+	 * Where the init lives until it is killed here, how it ended, which is put into the ledger, too;
+	 * the caller's. NULL: nobody wants to know.
 	 */
 	struct ending *init;
 };

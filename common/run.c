@@ -130,7 +130,8 @@ static int run_watch(struct run *run, const struct run_options *options)
 		killed = true;
 		run->timed_out = !run->out.ended_by_user;
 		kill_group(run);
-		deadline = clock_monotonic_ms() + KILL_DEADLINE_MS;
+		deadline = clock_monotonic_ms() +
+			   (options->kill_ms ? options->kill_ms : KILL_DEADLINE_MS);
 	}
 }
 

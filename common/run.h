@@ -18,6 +18,7 @@ struct run_options {
 	size_t out_limit, err_limit; /* bytes kept; what comes after them is read and dropped */
 	uint32_t deadline_ms;
 	bool no_deadline; /* deadline_ms is not looked at */
+	uint32_t kill_ms; /* what was killed has so long to die; 0: 10 s */
 	int in;		  /* its stdin, not consumed; 0: /dev/null, never our own */
 	bool same_group;  /* no process group of its own: then it alone is killed */
 	int death_signal; /* sent to it when this thread ends; 0: none */

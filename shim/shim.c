@@ -13,7 +13,7 @@
  *   ending      no runtime running and no output on its way,   last: streams of events end
  *               nor in a logger
  *   ending      2 s later, with no logger left                 last
- *   ending      2 s later                                      loggers are told to end: 17 s at most,
+ *   ending      2 s later                                      loggers are told to end: 22 s at most,
  *                                                              then last
  *   last        answers flushed and events forwarded           the loop ends
  *   last        2 s, with no event left to forward             the loop ends

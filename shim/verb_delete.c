@@ -51,7 +51,9 @@
 
 #define NS		 1000000000
 #define SWEEP_MS	 3200 /* containerd gives the whole of it 5 s */
+#define SWEEP_DIES_MS	 300  /* or it is left to the kernel */
 #define SHIM_DIES_MS	 1000
+#define LOCK_MS		 100 /* a child that the shim was about to run has a copy of it for an instant */
 #define LIMIT_RESPONSE	 4096
 #define LIMIT_COMPLAINTS (64u << 10)
 #define STATUS_UNKNOWN	 255
@@ -154,8 +156,11 @@ static int end_shim(const struct state_dir *dir, struct error *err)
 	if (r < 0)
 		return error_errno(err, r, "container %s: its shim %d", dir->id, record.pid);
 	poll_fd.fd = shim.fd;
-	if (poll(&poll_fd, 1, SHIM_DIES_MS) == 1)
+	if (poll(&poll_fd, 1, SHIM_DIES_MS) == 1) {
+		for (int i = 0; i < LOCK_MS && state_dir_is_locked(dir); i++)
+			poll(NULL, 0, 1);
 		return 0;
+	}
 	return error_set(err, CODE_DEADLINE_EXCEEDED, "container %s: its shim %d does not die",
 		dir->id, record.pid);
 }
@@ -262,13 +267,16 @@ static int run_sweep(const struct verb_options *o, const struct state_dir *dir, 
 		.out_limit = LIMIT_RESPONSE,
 		.err_limit = LIMIT_COMPLAINTS,
 		.deadline_ms = SWEEP_MS,
+		.kill_ms = SWEEP_DIES_MS,
 		.death_signal = SIGKILL,
 	};
 	struct answer answer;
 	bool known = false;
 	int r = run_program(&options, &run);
 
-	if (r < 0)
+	if (r == -ETIMEDOUT)
+		run.timed_out = true;
+	else if (r < 0)
 		return error_errno(err, r, "container %s", dir->id);
 	warn(dir->id, &run);
 	if (has_succeeded(&run))
@@ -282,6 +290,15 @@ static int run_sweep(const struct verb_options *o, const struct state_dir *dir, 
 	return r == 0 && print_response(&answer) != 0
 		       ? error_errno(err, -EIO, "the answer cannot be told")
 		       : r;
+}
+
+/* Of a shim that was killed before it had a container, or after; one that lives has the lock. */
+static void remove_socket(struct state_dir *dir)
+{
+	_cleanup_(shim_record_deinit) struct shim_record record = { 0 };
+
+	if (state_dir_lock(dir, NULL) == 0 && shim_record_read(dir, &record, NULL) == 0)
+		unlink(record.socket);
 }
 
 static bool has_container(const struct state_dir *dir)
@@ -300,6 +317,7 @@ static int delete_for_containerd(const struct verb_options *o, struct error *err
 		return r;
 	if (has_container(&dir))
 		return run_sweep(o, &dir, err);
+	remove_socket(&dir);
 	r = ask_ledger(&dir, &known, &answer, err);
 	return r == 0 && print_response(&answer) != 0
 		       ? error_errno(err, -EIO, "the answer cannot be told")

@@ -24,6 +24,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +48,8 @@
 #include "shim/shim.h"
 #include "shim/shim_socket.h"
 
-#define ADDRESS "unix://"
+#define ADDRESS	 "unix://"
+#define READY_MS 8000 /* others wait for the lock meanwhile, 10 s at most */
 
 /* The shim that is to be. */
 struct plan {
@@ -100,7 +102,13 @@ static int spawn_shim(const struct plan *p, const struct spawn_fd *fds, size_t n
 static int await_ready(int ready, struct error *err)
 {
 	_cleanup_buf_ struct buf word = BUF_INIT;
-	int r = fd_read_all(ready, &word, 4096);
+	struct pollfd poll_fd = { .fd = ready, .events = POLLIN };
+	int r;
+
+	if (poll(&poll_fd, 1, READY_MS) != 1)
+		return error_set(err, CODE_DEADLINE_EXCEEDED, "the shim did not answer in %d s",
+			READY_MS / 1000);
+	r = fd_read_all(ready, &word, 4096);
 
 	if (r < 0)
 		return error_errno(err, r, "the shim did not answer");

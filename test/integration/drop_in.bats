@@ -120,6 +120,17 @@ no_container() {
 	[[ ! -e $RUNC_ROOT/$ID ]]
 }
 
+hanging_delete() {
+	mkdir "$T/bin"
+	printf '#!/bin/sh\nfor a; do [ "$a" != delete ] || exec sleep 60; done\nexec /usr/sbin/runc "$@"\n' >"$T/bin/runc"
+	chmod 0755 "$T/bin/runc"
+}
+
+let_go() {
+	rm "$T/bin/runc"
+	ln -s /usr/sbin/runc "$T/bin/runc"
+}
+
 @test "start answers with the address alone; the shim keeps nothing of it" {
 	local name out pid
 
@@ -251,7 +262,7 @@ no_container() {
 	assert_equal "$(delete_says)" "$pid 137"
 	wait_for 5 is_gone "$pid"
 	assert no_container
-	assert_equal "$(delete_says)" "0 255" # nobody knows any more, and nobody was told
+	assert_equal "$(delete_says)" "$pid 137"
 }
 
 @test "delete ends a paused one without its shim" {
@@ -308,9 +319,7 @@ no_container() {
 @test "delete is done within 4 s though the runtime hangs: what is known is told" {
 	local before pid
 
-	mkdir "$T/bin"
-	printf '#!/bin/sh\nfor a; do [ "$a" != delete ] || exec sleep 60; done\nexec /usr/sbin/runc "$@"\n' >"$T/bin/runc"
-	chmod 0755 "$T/bin/runc"
+	hanging_delete
 	PATH=$T/bin:$PATH run_container '["/bin/tool", "exit", "7"]'
 	wait_for 10 recorded
 	pid=$(init_pid)
@@ -321,30 +330,52 @@ no_container() {
 	assert_match "$(cat "$T/delete.err")" "container $ID: what is left of it was not removed in 3200 ms"
 	assert_equal "$(count_processes)" 0 # the runtime that hung went with it
 	# once it does not hang any more the rest is done
-	rm "$T/bin/runc"
-	ln -s /usr/sbin/runc "$T/bin/runc"
+	let_go
 	assert_equal "$(delete_says)" "$pid 7"
 	assert_equal "$(cat "$T/delete.err")" ""
 	assert no_container
 }
 
-@test "delete that can neither remove it nor knows its exit fails by name, in time" {
-	local before
+@test "what delete ended itself is told, though the runtime hangs then" {
+	local pid
 
-	mkdir "$T/bin"
-	printf '#!/bin/sh\nfor a; do [ "$a" != delete ] || exec sleep 60; done\nexec /usr/sbin/runc "$@"\n' >"$T/bin/runc"
-	chmod 0755 "$T/bin/runc"
+	hanging_delete
 	PATH=$T/bin:$PATH run_container '["/bin/tool", "pause"]'
+	pid=$(init_pid)
 	kill_shim
+	assert_equal "$(delete_says)" "$pid 137"
+	assert_match "$(cat "$T/delete.err")" "was not removed in 3200 ms"
+	let_go
+	assert_equal "$(delete_says)" "$pid 137"
+	assert no_container
+}
+
+@test "delete that can neither remove it nor knows its exit fails by name, in time" {
+	local before pid
+
+	hanging_delete
+	PATH=$T/bin:$PATH run_container '["/bin/tool", "pause"]'
+	pid=$(init_pid)
+	kill_shim
+	kill -KILL "$pid"
+	wait_for 10 is_gone "$pid"
 	before=${EPOCHREALTIME/./}
 	run delete
 	assert_status 1
 	assert [ $((${EPOCHREALTIME/./} - before)) -lt 4000000 ]
 	assert_match "$output" "container $ID was not removed"
-	rm "$T/bin/runc"
-	ln -s /usr/sbin/runc "$T/bin/runc"
+	let_go
 	delete >/dev/null
 	assert no_container
+}
+
+@test "the socket of a shim that was killed before it had a container goes too" {
+	start_here >/dev/null
+	assert_equal "$(delete_says)" "0 255"
+	assert [ -e "$SOCKET" ] # its shim is alive
+	kill_shim
+	assert_equal "$(delete_says)" "0 255"
+	assert [ ! -e "$SOCKET" ]
 }
 
 @test "a state.json that is broken does not keep delete from it" {
