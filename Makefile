@@ -176,6 +176,11 @@ valgrind-check: all
 check-system: check-build
 	test/system/run $(SUITES)
 
+# Under a real containerd, beside its own shim (CONTAINERD_SHORT=1: the short form; SUITES=killed picks).
+.PHONY: check-containerd
+check-containerd: all test-tools
+	VARIANT=$(VARIANT) STRICT=$(STRICT) test/containerd/run $(SUITES)
+
 # The integration suites over each real runtime; RUNTIME=crun make check SUITES=integration: over one.
 RUNTIMES ?= runc crun runsc
 .PHONY: check-runtimes
