@@ -112,10 +112,10 @@ static void judge(struct suite *suite, const char *name, const char *answer)
 	}
 }
 
-static void run_cell(struct suite *suite, const char *name, size_t i,
-	void (*run)(struct conform *conform, size_t i, FILE *f))
+static char *ask(
+	struct suite *suite, size_t i, void (*run)(struct conform *conform, size_t i, FILE *f))
 {
-	_cleanup_free_ char *answer = NULL;
+	char *answer = NULL;
 	size_t size;
 	FILE *f = open_memstream(&answer, &size);
 
@@ -123,6 +123,31 @@ static void run_cell(struct suite *suite, const char *name, size_t i,
 		die("no memory");
 	run(&suite->conform, i, f);
 	fclose(f);
+	return answer;
+}
+
+static bool differs(struct suite *suite, const char *name, const char *answer)
+{
+	_cleanup_free_ char *why = NULL;
+
+	return table_judge(suite->table, suite->conform.reference, name, answer, &why) ==
+	       VERDICT_DIFFERS;
+}
+
+/*
+ * The reference alone is asked again, once: it answers Shutdown and exits, and now and then it has
+ * gone before the answer was written. Ours has no second try.
+ */
+static void run_cell(struct suite *suite, const char *name, size_t i,
+	void (*run)(struct conform *conform, size_t i, FILE *f))
+{
+	_cleanup_free_ char *answer = ask(suite, i, run);
+
+	if (suite->conform.reference && !suite->record && differs(suite, name, answer)) {
+		printf("%s\n   answered    %s\n   the reference is asked again\n", name, answer);
+		free(answer);
+		answer = ask(suite, i, run);
+	}
 	if (suite->record)
 		printf("%-24s | %s\n", name, answer);
 	else
