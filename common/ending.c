@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,6 +29,12 @@ struct pidfd_exit_info {
 #define PIDFD_EXIT_INFO_IOCTL _IOWR(0xFF, 11, struct pidfd_exit_info)
 #define PIDFD_EXIT_INFO_MASK  (UINT64_C(1) << 3)
 _Static_assert(sizeof(struct pidfd_exit_info) == 64, "the first size that the kernel knows");
+
+uint32_t ending_status(const struct ending *e)
+{
+	return WIFSIGNALED(e->wait_status) ? 128u + (uint32_t)WTERMSIG(e->wait_status)
+					   : (uint32_t)WEXITSTATUS(e->wait_status);
+}
 
 /* The process that p stands for, now. */
 static bool read_stat(const struct pidref *p, struct proc_stat *ret)

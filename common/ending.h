@@ -6,6 +6,7 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/pidref.h"
 
@@ -13,6 +14,9 @@ struct ending {
 	bool is_known;
 	int wait_status; /* as of waitpid(2) */
 };
+
+/* A known one as exits are told: the code, or 128 + signal. */
+uint32_t ending_status(const struct ending *e);
 
 /*
  * Kills a process so that it is certain what it dies of, where that is possible: it is stopped first, and

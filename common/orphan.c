@@ -140,17 +140,17 @@ static int end_killed(
 	return 0;
 }
 
-static void record_ending(const struct removal *m, int wait_status)
+static void record_ending(const struct removal *m)
 {
-	const bool is_killed = WIFSIGNALED(wait_status);
-	const uint32_t signal = is_killed ? (uint32_t)WTERMSIG(wait_status) : 0;
+	const struct ending *ending = m->o->init;
 	const struct exit_entry e = {
 		.id = m->r->id,
 		.exec_id = (char *)"",
 		.pid = m->r->pid,
 		.known = true,
-		.status = is_killed ? 128 + signal : (uint32_t)WEXITSTATUS(wait_status),
-		.signal = signal,
+		.status = ending_status(ending),
+		.signal = WIFSIGNALED(ending->wait_status) ? (uint32_t)WTERMSIG(ending->wait_status)
+							   : 0,
 		.started_at = m->r->created,
 		.exited_at = clock_now(),
 	};
@@ -173,7 +173,7 @@ static void note_ending(const struct removal *m, const struct pidref *init)
 	if (told.is_known)
 		*m->o->init = told;
 	if (m->o->init->is_known)
-		record_ending(m, m->o->init->wait_status);
+		record_ending(m);
 }
 
 static int end_processes(const struct removal *m, struct error *err)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One container's folder below ROOT. Never waits for a shim. Subtle: a creator holds a shared lock of the namespace's folder from mkdir until its own `lock` is
- * locked; who sweeps up after the killed takes that lock exclusively. So what the sweeper sees
- * unlocked has no owner, whatever its age.
+ * One container's folder below ROOT. Never waits for a shim. Subtle: a creator holds a shared lock of
+ * the namespace's folder from mkdir until its own `lock` is locked; who sweeps up after the killed takes
+ * that lock exclusively. So what the sweeper sees unlocked has no owner, whatever its age.
  */
 #include "common/state_dir.h"
 

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Two files of a bundle under containerd, for whoever deletes the container when no shim and no
- * state.json is there any more: `options.json`, runc's options with the keys that containerd's own shim
+ * Two files of a bundle under containerd, for whoever deletes the container when no shim is there
+ * any more, and no state.json that can be read: `options.json`, runc's options with the keys that containerd's own shim
  * gives them (runtime/v2/runc/container.go of 1.6: protobuf's names, what is not said left out), and
  * `runtime`, the program's name alone. Either shim's `delete` can read either's files.
  *

@@ -175,12 +175,6 @@ static void open_init(const struct state_dir *dir, struct pidref *ret)
 		ret->pid = record.pid; /* told, though it is gone */
 }
 
-static uint32_t status_of(int wait_status)
-{
-	return WIFSIGNALED(wait_status) ? 128u + (uint32_t)WTERMSIG(wait_status)
-					: (uint32_t)WEXITSTATUS(wait_status);
-}
-
 /* A state.json that cannot be read must not keep the container. What is wrong with it is said. */
 static int make_readable(struct state_dir *dir, struct error *err)
 {
@@ -222,7 +216,7 @@ static int sweep(struct state_dir *dir, struct answer *ret, struct error *err)
 		ending_learn(&init, &ending);
 	*ret = (struct answer){ init.pid, STATUS_UNKNOWN, clock_now() };
 	if (ending.is_known)
-		ret->status = status_of(ending.wait_status);
+		ret->status = ending_status(&ending);
 	return 0;
 }
 

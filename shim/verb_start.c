@@ -5,7 +5,8 @@
  *
  *   containerd's: what has the socket's name     then
  *   nothing, or a socket that nobody serves      a new shim, whose address is told
- *   a shim that listens                          its address is told
+ *   a shim that listens, and has this bundle     its address is told
+ *   a shim that listens, of another bundle       an error: nothing could be created in it
  *   what is no socket                            an error
  *
  * All under the lock of the sockets' folder, from the look to the new shim's first word. Subtle: the
@@ -259,6 +260,10 @@ static int start_in_bundle(const struct plan *p, struct error *err)
 	if (!shim_socket_is_live(p->socket))
 		return start_new(p, err);
 	r = state_bundle_open(p->bundle, p->o->ns, p->o->id, &dir, err);
+	if (r == 0 && !state_dir_is_locked(&dir))
+		r = error_set(err, CODE_FAILED_PRECONDITION,
+			"container %s: the shim of another bundle still serves %s", p->o->id,
+			p->socket);
 	return r == 0 ? write_address(&dir, p->socket, err) : r;
 }
 

@@ -212,6 +212,25 @@ let_go() {
 	call shutdown "$ID" ""
 }
 
+@test "the shim of a bundle that is gone is not taken for the new one's" {
+	local pid
+
+	run_container '["/bin/tool", "exit", "3"]'
+	wait_for 10 recorded
+	pid=$(shim_pid)
+	call delete "$ID" "" >/dev/null
+	mv "$BUNDLE" "$T/former"
+	make_bundle "$BUNDLE"
+	run start_here
+	assert_status 1
+	assert_match "$output" "container $ID: the shim of another bundle still serves $SOCKET"
+	assert [ ! -e "$BUNDLE/address" ]
+	call shutdown "$ID" ""
+	wait_for 5 is_gone "$pid"
+	assert_equal "$(start_here)" "unix://$SOCKET"
+	call shutdown "$ID" ""
+}
+
 @test "the log is containerd's FIFO: its lines, and never a wait" {
 	local fifo=$BUNDLE/log init pid
 
