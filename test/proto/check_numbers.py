@@ -5,7 +5,7 @@
 Two kinds of originals: the .proto files of containerd 1.6 as Debian packages them, compiled here
 after gogoproto's options were taken out, and tables written by hand for what 1.6 does not have.
 Never trusts ours as a source: a missing package or an empty table fails, and so does a message
-of ours that no original has (cleat.shim.v1 is our own and has none).
+of ours that no original has (cleat.shim.v1 and cleat.v1 are our own and have none).
 
 Prints TAP. One line for each message, enum and service of each original, one for each of ours.
 
@@ -35,7 +35,11 @@ DEBIAN = [  # the package's own place, and where scripts/setup unpacks its .prot
 IMPORT_AS = "github.com/containerd/containerd"
 ORIGINALS = [
     "api/events/task.proto",
+    "api/services/events/v1/events.proto",
+    "api/services/tasks/v1/tasks.proto",
     "api/services/ttrpc/events/v1/events.proto",
+    "api/types/descriptor.proto",
+    "api/types/metrics.proto",
     "api/types/mount.proto",
     "api/types/task/task.proto",
     "pkg/runtimeoptions/v1/api.proto",
@@ -53,7 +57,7 @@ TABLES = [
     "task_v3.txt",
     "ttrpc.txt",
 ]
-OWN = "cleat.shim.v1."
+OWN = ("cleat.shim.v1.", "cleat.v1.")  # startswith() takes both
 
 
 class Broken(Exception):
