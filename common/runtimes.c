@@ -7,28 +7,17 @@
 #include "common/runtimes.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "common/fd.h"
-#include "common/json.h"
+#include "common/json_source.h"
 #include "common/limits.h"
 #include "common/runtime.h"
-#include "common/text.h"
 
 #define VERSION		1
 #define LIMIT_NAME	64
 #define DEADLINE_MS_MAX 86400000
-
-/* A file under inspection. */
-struct source {
-	const char *file;
-	const void *data;
-	size_t n;
-	struct error *err;
-};
 
 void runtime_set_deinit(struct runtime_set *s)
 {
@@ -46,22 +35,13 @@ const char *runtimes_path(void)
 	return path && *path ? path : RUNTIMES_PATH;
 }
 
-/* As a sentence may have it; NULL for NULL. */
-static char *show(const char *name)
-{
-	return name ? text_clean(name, strlen(name), LIMIT_NAME) : NULL;
-}
-
 /* "FILE:LINE: runtimes.fast.options: WHAT". What is not there from the right on is NULL. */
-static int refuse(const struct source *s, const char *top, const char *name, const char *key,
+static int refuse(const struct json_source *s, const char *top, const char *name, const char *key,
 	const char *what)
 {
 	const char *const path[] = { top, name, key, NULL };
-	_cleanup_free_ char *first = show(top), *shown = show(name), *last = show(key);
 
-	return error_set(s->err, CODE_INVALID_ARGUMENT, "%s:%zu: %s%s%s%s%s%s%s", s->file,
-		json_line_of(s->data, s->n, path), first ? first : "", name ? "." : "",
-		shown ? shown : "", key ? "." : "", last ? last : "", top ? ": " : "", what);
+	return json_source_refuse(s, path, what);
 }
 
 /* --- the keys of a set: each takes its value, or says what is wrong with it --- */
@@ -221,7 +201,7 @@ static const char *check_keys(json_t *set, const char **ret_key)
 	return NULL;
 }
 
-static int check_set(const struct source *s, const char *name, json_t *set)
+static int check_set(const struct json_source *s, const char *name, json_t *set)
 {
 	const char *wrong = check_name(name), *key = NULL;
 
@@ -231,20 +211,14 @@ static int check_set(const struct source *s, const char *name, json_t *set)
 	return wrong ? refuse(s, "runtimes", name, key, wrong) : 0;
 }
 
-static int check_document(const struct source *s, json_t *j)
+static int check_document(const struct json_source *s, json_t *j)
 {
-	const json_t *version = json_object_get(j, "v");
 	json_t *runtimes = json_object_get(j, "runtimes"), *value;
 	const char *key;
-	int r = 0;
+	int r = json_source_version(s, j, VERSION);
 
-	if (!json_is_object(j))
-		return refuse(s, NULL, NULL, NULL, "not an object");
-	if (!json_is_integer(version))
-		return refuse(s, "v", NULL, NULL, "not a number");
-	if (json_integer_value(version) != VERSION)
-		return refuse(
-			s, "v", NULL, NULL, "not a version that this cleat knows: it knows 1");
+	if (r != 0)
+		return r;
 	json_object_foreach (j, key, value)
 		if (strcmp(key, "v") != 0 && strcmp(key, "runtimes") != 0)
 			return refuse(s, key, NULL, NULL, "not a key that is known");
@@ -258,7 +232,7 @@ static int check_document(const struct source *s, json_t *j)
 	return r;
 }
 
-static int take_set(const struct source *s, json_t *set, struct runtime_set *ret)
+static int take_set(const struct json_source *s, json_t *set, struct runtime_set *ret)
 {
 	_cleanup_runtime_set_ struct runtime_set taken = RUNTIME_SET_INIT;
 	const char *key;
@@ -272,27 +246,13 @@ static int take_set(const struct source *s, json_t *set, struct runtime_set *ret
 	return 0;
 }
 
-/* jansson's complaint with our way of naming a place. */
-static int parse(const struct source *s, json_t **ret)
-{
-	_cleanup_free_ char *text = NULL;
-	json_error_t at;
-
-	*ret = json_loadb(s->n ? s->data : "", s->n, JSON_REJECT_DUPLICATES, &at);
-	if (*ret)
-		return 0;
-	text = text_clean(at.text, strlen(at.text), sizeof(at.text));
-	return error_set(s->err, CODE_INVALID_ARGUMENT, "%s:%d: %s", s->file,
-		at.line > 0 ? at.line : 1, text ? text : "not JSON");
-}
-
 int runtimes_find_in(const char *file, const void *data, size_t n, const char *name,
 	struct runtime_set *ret, struct error *err)
 {
-	const struct source s = { file, data, n, err };
+	const struct json_source s = { file, data, n, err };
 	_cleanup_json_ json_t *j = NULL;
 	json_t *set;
-	int r = parse(&s, &j);
+	int r = json_source_parse(&s, &j);
 
 	if (r == 0)
 		r = check_document(&s, j);
@@ -304,24 +264,10 @@ int runtimes_find_in(const char *file, const void *data, size_t n, const char *n
 	return take_set(&s, set, ret);
 }
 
-/* A link is fine here: the folder is the administrator's. */
-static int read_source(const char *path, struct buf *ret, struct error *err)
-{
-	_cleanup_free_ char *real = realpath(path, NULL);
-	int r = real ? fd_read_file(AT_FDCWD, real, ret, LIMIT_RUNTIMES_JSON) : -errno;
-
-	if (r == -EFBIG)
-		return error_set(err, CODE_RESOURCE_EXHAUSTED, "%s: larger than %u bytes", path,
-			LIMIT_RUNTIMES_JSON);
-	if (r == -EINVAL)
-		return error_set(err, CODE_INVALID_ARGUMENT, "%s: not a regular file", path);
-	return r < 0 ? error_errno(err, r, "%s", path) : 0;
-}
-
 int runtimes_find(const char *path, const char *name, struct runtime_set *ret, struct error *err)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
-	int r = read_source(path, &text, err);
+	int r = json_source_read(path, LIMIT_RUNTIMES_JSON, &text, err);
 
 	return r == 0 ? runtimes_find_in(path, buf_head(&text), text.len, name, ret, err) : r;
 }
@@ -329,10 +275,10 @@ int runtimes_find(const char *path, const char *name, struct runtime_set *ret, s
 int runtime_set_read_in(
 	const char *file, const void *data, size_t n, struct runtime_set *ret, struct error *err)
 {
-	const struct source s = { file, data, n, err };
+	const struct json_source s = { file, data, n, err };
 	const char *wrong, *key = NULL;
 	_cleanup_json_ json_t *j = NULL;
-	int r = parse(&s, &j);
+	int r = json_source_parse(&s, &j);
 
 	if (r != 0)
 		return r;
@@ -343,7 +289,7 @@ int runtime_set_read_in(
 int runtime_set_read(const char *path, struct runtime_set *ret, struct error *err)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT;
-	int r = read_source(path, &text, err);
+	int r = json_source_read(path, LIMIT_RUNTIMES_JSON, &text, err);
 
 	return r == 0 ? runtime_set_read_in(path, buf_head(&text), text.len, ret, err) : r;
 }
