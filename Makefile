@@ -57,9 +57,12 @@ PB_OBJ    := $(patsubst $(GEN)/%.c,$(O)/gen/%.o,$(PB_SRC))
 COMMON    := $(wildcard common/*.c)
 SHIM      := $(filter-out shim/main.c,$(wildcard shim/*.c))
 CLI       := $(filter-out supervisor/cli/main.c,$(wildcard supervisor/cli/*.c))
+SUPERVISOR := $(filter-out supervisor/main.c,$(wildcard supervisor/*.c))
 obj        = $(patsubst %.c,$(O)/%.o,$(1))
 
 LIBS := -levent_core -lprotobuf-c -ljansson
+# what tells systemd how cleatd is; of the tests those have it that use it
+SYSTEMD_LIBS := -Wl,--as-needed -lsystemd -Wl,--no-as-needed
 
 # containerd looks for a runtime by name: io.containerd.cleat.v2, and io.containerd.runc.cleat, to which its
 # clients send runc's options
@@ -102,6 +105,8 @@ $(O)/libshim.a: $(call obj,$(SHIM))
 	$(archive)
 $(O)/libcli.a: $(call obj,$(CLI))
 	$(archive)
+$(O)/libsupervisor.a: $(call obj,$(SUPERVISOR))
+	$(archive)
 
 $(BIN)/cleat-shim: $(O)/shim/main.o $(O)/libshim.a $(O)/libcommon.a $(O)/libproto.a
 	@mkdir -p $(@D)
@@ -118,8 +123,9 @@ $(BIN)/cleat: $(O)/supervisor/cli/main.o $(O)/libcli.a $(O)/libcommon.a $(O)/lib
 UNIT := $(patsubst test/unit/%.c,$(O)/test/unit/%,$(wildcard test/unit/test_*.c))
 .PRECIOUS: $(O)/test/unit/%.o
 
-$(O)/test/unit/%: $(O)/test/unit/%.o $(O)/libcli.a $(O)/libshim.a $(O)/libcommon.a $(O)/libproto.a
-	$(CC) $(LDFLAGS_ALL) -pie $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+$(O)/test/unit/%: $(O)/test/unit/%.o $(O)/libsupervisor.a $(O)/libcli.a $(O)/libshim.a \
+		$(O)/libcommon.a $(O)/libproto.a
+	$(CC) $(LDFLAGS_ALL) -pie $(LDFLAGS) -o $@ $^ $(LIBS) $(SYSTEMD_LIBS) -lcmocka
 
 .PHONY: unit-build
 unit-build: $(UNIT)
@@ -229,8 +235,9 @@ bench: all $(O)/test/bench/sink $(O)/test/bench/rpc
 FUZZERS      := $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 60
 
-build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o build/fuzz/libshim.a build/fuzz/libcommon.a build/fuzz/libproto.a
-	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -pie $(LDFLAGS) -o $@ $^ $(LIBS)
+build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o build/fuzz/libsupervisor.a build/fuzz/libshim.a \
+		build/fuzz/libcommon.a build/fuzz/libproto.a
+	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -pie $(LDFLAGS) -o $@ $^ $(LIBS) $(SYSTEMD_LIBS)
 .PRECIOUS: build/fuzz/test/fuzz/%.o
 
 .PHONY: fuzz fuzz-build

@@ -23,6 +23,7 @@
 #define LIMIT_RESOURCES_JSON (1u << 20)	 /* bytes of an update's document */
 #define LIMIT_ANNOTATIONS    (64u << 10) /* bytes of what updates annotate a container with */
 #define LIMIT_RUNTIMES_JSON  (1u << 20)	 /* bytes of runtimes.json */
+#define LIMIT_CLEATD_JSON    (1u << 20)	 /* bytes of cleatd.json */
 #define LIMIT_OPTIONS_JSON   (1u << 20)	 /* bytes of options.json in a bundle */
 #define LIMIT_CONFIG_JSON    (4u << 20)	 /* bytes of a bundle's config.json */
 #define LIMIT_STATE_JSON     (4u << 20)	 /* bytes of a state file of ours */
@@ -43,6 +44,8 @@
 #define RING_TAIL_EVENTS 256u
 #define RING_TAIL_BYTES	 (32u << 10)
 
+#define SUPERVISOR_CONNECTIONS 1024u /* clients of cleatd, where its configuration does not say */
+#define SHIM_ANSWER_MS	       50u /* a shim that has not answered by then is shown from its files */
 #define RUNTIME_DEADLINE_MS    60000u /* a runtime call without a deadline of its own */
 #define DRAIN_DEADLINE_MS      10000u /* a Delete waits this long for the streams' last byte */
 #define CONSOLE_DEADLINE_MS    10000u /* a runtime that has ended owes us a terminal this long */
