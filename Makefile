@@ -119,6 +119,10 @@ $(BIN)/cleat: $(O)/supervisor/cli/main.o $(O)/libcli.a $(O)/libcommon.a $(O)/lib
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) $(DYN_LINK) $(LDFLAGS) -o $@ $^ $(CLI_LIBS)
 
+$(BIN)/cleatd: $(O)/supervisor/main.o $(O)/libsupervisor.a $(O)/libcommon.a $(O)/libproto.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) $(DYN_LINK) $(LDFLAGS) -o $@ $^ $(CLI_LIBS) $(SYSTEMD_LIBS)
+
 # --- tests ---
 UNIT := $(patsubst test/unit/%.c,$(O)/test/unit/%,$(wildcard test/unit/test_*.c))
 .PRECIOUS: $(O)/test/unit/%.o

@@ -51,6 +51,14 @@ const char *runtime_kind_name(enum runtime_kind kind)
 	return kind_names[kind];
 }
 
+bool runtime_is_kind(const char *name)
+{
+	for (int i = 0; i < _RUNTIME_KIND_MAX; i++)
+		if (strcmp(name, kind_names[i]) == 0)
+			return true;
+	return false;
+}
+
 const char *runtime_verb_name(enum runtime_verb verb)
 {
 	return verb_names[verb];

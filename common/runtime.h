@@ -129,6 +129,8 @@ int runtime_add_option(struct runtime *rt, const char *option, struct error *err
 
 /* "runc", "crun", "runsc"; "create", "start", ... */
 const char *runtime_kind_name(enum runtime_kind kind);
+/* Whether it is the name of one. */
+bool runtime_is_kind(const char *name);
 const char *runtime_verb_name(enum runtime_verb verb);
 
 /*

@@ -19,11 +19,9 @@
 #include "common/spawn.h"
 #include "common/text.h"
 
-#define NAME		  "cleat-shim"
-#define ADDRESS_PREFIX	  "unix://"
-#define START_DEADLINE_MS 10000
-#define LIMIT_OUTPUT	  (64u << 10)
-#define LIMIT_SENTENCE	  4096
+#define NAME	       "cleat-shim"
+#define ADDRESS_PREFIX "unix://"
+#define LIMIT_SENTENCE 4096
 
 /* The folder of this program, without a slash at its end. */
 static int own_folder(char ret[static PATH_MAX])
@@ -67,7 +65,7 @@ int shim_find(char **ret, struct error *err)
 	return r < 0 ? error_errno(err, r, NAME) : 0;
 }
 
-static int make_line(const char *program, const char *root, const char *ns, const char *id,
+int shim_start_line(const char *program, const char *root, const char *ns, const char *id,
 	bool debug, struct argv *ret)
 {
 	const char *const words[] = { program, "-root", root, "-namespace", ns, "-id", id,
@@ -115,7 +113,7 @@ static int judge_failure(const struct run_result *run, struct error *err)
 
 	if (run->timed_out)
 		return error_set(err, CODE_DEADLINE_EXCEEDED, NAME " start: no answer in %d s",
-			START_DEADLINE_MS / 1000);
+			SHIM_START_DEADLINE_MS / 1000);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == SHIM_START_EXISTS)
 		code = CODE_ALREADY_EXISTS;
 	if (text && strncmp(text, NAME ": ", strlen(NAME ": ")) == 0)
@@ -134,8 +132,8 @@ static int read_address(const struct run_result *run, char **ret, struct error *
 	const size_t prefix = strlen(ADDRESS_PREFIX);
 	_cleanup_free_ char *line = NULL;
 
-	line = text_first_line(
-		run->out.len ? (const void *)buf_head(&run->out) : "", run->out.len, LIMIT_OUTPUT);
+	line = text_first_line(run->out.len ? (const void *)buf_head(&run->out) : "", run->out.len,
+		SHIM_START_OUTPUT);
 	if (!line)
 		return error_errno(err, -ENOMEM, NAME " start");
 	if (strncmp(line, ADDRESS_PREFIX, prefix) != 0 || line[prefix] != '/')
@@ -145,6 +143,13 @@ static int read_address(const struct run_result *run, char **ret, struct error *
 	return *ret ? 0 : error_errno(err, -ENOMEM, NAME " start");
 }
 
+int shim_start_judge(const struct run_result *run, char **ret, struct error *err)
+{
+	if (run->timed_out || !WIFEXITED(run->wait_status) || WEXITSTATUS(run->wait_status) != 0)
+		return judge_failure(run, err);
+	return read_address(run, ret, err);
+}
+
 int shim_start(
 	const char *root, const char *ns, const char *id, bool debug, char **ret, struct error *err)
 {
@@ -152,21 +157,19 @@ int shim_start(
 	_cleanup_argv_ struct argv argv = ARGV_INIT;
 	_cleanup_free_ char *program = NULL;
 	struct run_options options = {
-		.out_limit = LIMIT_OUTPUT,
-		.err_limit = LIMIT_OUTPUT,
-		.deadline_ms = START_DEADLINE_MS,
+		.out_limit = SHIM_START_OUTPUT,
+		.err_limit = SHIM_START_OUTPUT,
+		.deadline_ms = SHIM_START_DEADLINE_MS,
 	};
 	int r = shim_find(&program, err);
 
 	if (r != 0)
 		return r;
-	r = make_line(program, root, ns, id, debug, &argv);
+	r = shim_start_line(program, root, ns, id, debug, &argv);
 	options.argv = argv.v;
 	if (r == 0)
 		r = run_program(&options, &run);
 	if (r < 0)
 		return error_errno(err, r, "%s", program);
-	if (run.timed_out || !WIFEXITED(run.wait_status) || WEXITSTATUS(run.wait_status) != 0)
-		return judge_failure(&run, err);
-	return read_address(&run, ret, err);
+	return shim_start_judge(&run, ret, err);
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "common/argv.h"
 #include "common/error.h"
 
 /*
@@ -24,3 +25,11 @@ int shim_find(char **ret, struct error *err);
 #define SHIM_UNMOUNT_MADE "made"
 int shim_start(const char *root, const char *ns, const char *id, bool debug, char **ret,
 	struct error *err);
+
+/* The same in two halves, for who has a loop: the command, and what its end means. */
+int shim_start_line(const char *program, const char *root, const char *ns, const char *id,
+	bool debug, struct argv *ret);
+struct run_result;
+int shim_start_judge(const struct run_result *run, char **ret, struct error *err);
+#define SHIM_START_OUTPUT      (64u << 10) /* bytes of either of its streams that are looked at */
+#define SHIM_START_DEADLINE_MS 10000

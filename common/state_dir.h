@@ -35,7 +35,8 @@ char *state_default_root(void);
 
 /*
  * Makes ROOT, ROOT/c, ROOT/c/NS, ROOT/s, ROOT/r, ROOT/r/NS (0700, ours, no links). A ROOT that is
- * there may be readable by others, not writable. root is absolute, and UTF-8.
+ * there may be readable by others, not writable. root is absolute, and UTF-8. ns NULL: no namespace's
+ * folders.
  */
 int state_prepare(const char *root, const char *ns, struct error *err);
 
@@ -77,6 +78,10 @@ void state_dir_close(struct state_dir *dir);
 int state_each(const char *root, const char *ns,
 	int (*each)(const char *ns, const char *id, void *userdata), void *userdata,
 	struct error *err);
+
+/* The same over the namespaces that have a folder. */
+int state_each_namespace(const char *root, int (*each)(const char *ns, void *userdata),
+	void *userdata, struct error *err);
 
 /* shim.json */
 struct shim_record {

@@ -138,7 +138,7 @@ static int refuse_folder(int r, const char *root, const char *name, struct error
 int state_prepare(const char *root, const char *ns, struct error *err)
 {
 	_cleanup_close_ int root_fd = -1, c = -1, s = -1, r_fd = -1;
-	int r = id_check(ns, "namespace", err);
+	int r = ns ? id_check(ns, "namespace", err) : 0;
 
 	if (r != 0)
 		return r;
@@ -154,6 +154,8 @@ int state_prepare(const char *root, const char *ns, struct error *err)
 	r = ensure_in(root_fd, "r", &r_fd);
 	if (r < 0)
 		return refuse_folder(r, root, "r", err);
+	if (!ns)
+		return 0;
 	r = dir_ensure(c, ns, 0700);
 	if (r == 0)
 		r = dir_ensure(r_fd, ns, 0700);
@@ -253,18 +255,24 @@ static int walk_ns(const struct walk *w, const char *ns)
 	return 0;
 }
 
-static int walk_all(const struct walk *w)
+static int walk_in(const char *ns, void *userdata)
+{
+	return walk_ns(userdata, ns);
+}
+
+int state_each_namespace(const char *root, int (*each)(const char *ns, void *userdata),
+	void *userdata, struct error *err)
 {
 	_cleanup_argv_ struct argv names = ARGV_INIT;
-	_cleanup_close_ int fd = open_c(w->root, NULL);
+	_cleanup_close_ int fd = open_c(root, NULL);
 	int r = fd < 0 ? fd : state_list_names(fd, id_is_valid, &names);
 
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
-		return refuse_folder(r, w->root, "c", w->err);
+		return refuse_folder(r, root, "c", err);
 	for (size_t i = 0; i < names.n; i++) {
-		r = is_folder(fd, names.v[i]) ? walk_ns(w, names.v[i]) : 0;
+		r = is_folder(fd, names.v[i]) ? each(names.v[i], userdata) : 0;
 		if (r != 0)
 			return r;
 	}
@@ -275,10 +283,10 @@ int state_each(const char *root, const char *ns,
 	int (*each)(const char *ns, const char *id, void *userdata), void *userdata,
 	struct error *err)
 {
-	const struct walk w = { root, each, userdata, err };
+	struct walk w = { root, each, userdata, err };
 	int r = ns ? id_check(ns, "namespace", err) : 0;
 
 	if (r != 0)
 		return r;
-	return ns ? walk_ns(&w, ns) : walk_all(&w);
+	return ns ? walk_ns(&w, ns) : state_each_namespace(root, walk_in, &w, err);
 }

@@ -111,7 +111,7 @@ int ttrpc_server_adopt(struct ttrpc_server *server, int fd_take)
 {
 	int r;
 
-	if (server->n_connections >= LIMIT_CONNECTIONS)
+	if (server->n_connections >= server->max_connections)
 		return -EUSERS;
 	r = peer_new(server, fd_take);
 	if (r == 0)
@@ -182,7 +182,7 @@ static int server_accept_one(struct ttrpc_server *server)
 		return 0;
 	if (fd < 0)
 		return -errno;
-	if (!peer_is_allowed(fd) || server->n_connections >= LIMIT_CONNECTIONS)
+	if (!peer_is_allowed(fd) || server->n_connections >= server->max_connections)
 		return 0;
 	r = peer_new(server, fd);
 	if (r < 0)
@@ -249,6 +249,7 @@ int ttrpc_server_new(struct event_base *base, int listen_fd_take, struct ttrpc_s
 	if (!server)
 		return -ENOMEM;
 	server->base = base;
+	server->max_connections = LIMIT_CONNECTIONS;
 	server->listen_fd = server->reserve_fd = -1;
 	list_init(&server->services);
 	list_init(&server->connections);
@@ -318,6 +319,11 @@ const struct ttrpc_method *ttrpc_server_find(const struct ttrpc_server *server, 
 				return &s->methods[i];
 	}
 	return NULL;
+}
+
+void ttrpc_server_set_max_connections(struct ttrpc_server *server, size_t n)
+{
+	server->max_connections = n;
 }
 
 void ttrpc_server_on_change(

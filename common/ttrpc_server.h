@@ -52,9 +52,12 @@ int ttrpc_server_add_service(struct ttrpc_server *server, const char *name,
 
 /*
  * Serves a connected stream socket as if it had been accepted; whose it is was checked by the
- * caller. 0, -EUSERS at LIMIT_CONNECTIONS, or -errno (the socket is then not consumed).
+ * caller. 0, -EUSERS at the limit, or -errno (the socket is then not consumed).
  */
 int ttrpc_server_adopt(struct ttrpc_server *server, int fd_take);
+
+/* How many clients there may be at a time; LIMIT_CONNECTIONS unless it is said. One more is closed at once. */
+void ttrpc_server_set_max_connections(struct ttrpc_server *server, size_t n);
 
 /* Runs on_change after a connection came or went. */
 void ttrpc_server_on_change(

@@ -26,7 +26,7 @@ struct ttrpc_server {
 	struct event resume_timer; /* pending only while accepting has to pause */
 	struct list services;
 	struct list connections;
-	size_t n_connections;
+	size_t n_connections, max_connections;
 	bool refusing;
 	char *refusal; /* what new calls are told then; NULL: there was no memory for it */
 	void (*on_change)(void *userdata);

@@ -143,7 +143,7 @@ static int from_cleat(const ProtobufCMessage *message, struct criu *c, struct er
 	if (o->exit && o->pre_dump)
 		return error_set(err, CODE_INVALID_ARGUMENT,
 			"exit does not go with pre_dump: the container goes on");
-	return copy_own(o, c);
+	return criu_set(&c->image_path, o->image_path) < 0 ? -ENOMEM : copy_own(o, c);
 }
 
 int criu_of_restore(const Cleat__Shim__V1__CriuOptions *o, struct criu *ret, struct error *err)
@@ -158,6 +158,8 @@ int criu_of_restore(const Cleat__Shim__V1__CriuOptions *o, struct criu *ret, str
 		return not_of(err, "restore", "parent_path");
 	if (*o->page_server)
 		return not_of(err, "restore", "page_server");
+	if (*o->image_path)
+		return not_of(err, "restore's options", "image_path");
 	r = copy_own(o, ret);
 	return r < 0 ? error_errno(err, r, "options") : 0;
 }

@@ -25,7 +25,7 @@
 #include "common/spawn.h"
 #include "shim/mount_spec.h"
 #include "shim/mount_verb.h"
-#include "shim/reaper.h"
+#include "common/reaper.h"
 #include "shim/shim.h"
 
 struct mount_job {

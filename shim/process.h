@@ -17,7 +17,7 @@
 #include "common/pidref.h"
 #include "shim/console.h"
 #include "shim/events.h"
-#include "shim/reaper.h"
+#include "common/reaper.h"
 #include "shim/stdio.h"
 
 struct container;

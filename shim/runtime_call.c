@@ -25,7 +25,7 @@
 #include "common/log.h"
 #include "common/spawn.h"
 #include "shim/loop_slots.h"
-#include "shim/reaper.h"
+#include "common/reaper.h"
 #include "shim/shim.h"
 
 /* One captured stream of the run: kept up to limit, read and dropped beyond it. */

@@ -155,7 +155,10 @@ static int tell_annotations(
 	return 0;
 }
 
-/* Read anew: a shim does not keep a document for months that is asked for once. */
+/*
+ * Read anew: a shim does not keep a document for months that is asked for once. spec is what info->spec
+ * points to; the caller frees.
+ */
 static void tell_spec(
 	const struct container *c, Cleat__Shim__V1__InfoResponse *info, struct buf *spec)
 {
@@ -170,14 +173,11 @@ static void tell_spec(
 	info->spec.len = spec->len;
 }
 
-/* spec is what info->spec points to; the caller frees. */
 static void tell_container(const struct container *c, const struct told_processes *told,
-	Google__Protobuf__Timestamp *created_at, Cleat__Shim__V1__InfoResponse *info,
-	struct buf *spec)
+	Google__Protobuf__Timestamp *created_at, Cleat__Shim__V1__InfoResponse *info)
 {
 	const Cleat__Shim__V1__ProcessRecord *init = told->records[0];
 
-	tell_spec(c, info, spec);
 	info->runtime = text(c->runtime.command);
 	info->bundle = text(c->bundle_path);
 	info->created_at = pbtime_set(created_at, c->created_at);
@@ -196,6 +196,7 @@ static void tell_container(const struct container *c, const struct told_processe
 
 static void monitor_info(struct ttrpc_call *call, const ProtobufCMessage *request, void *userdata)
 {
+	const Cleat__Shim__V1__InfoRequest *m = (const void *)request;
 	_cleanup_(told_free) struct told_processes told = { NULL, NULL, 0 };
 	Cleat__Shim__V1__InfoResponse info = CLEAT__SHIM__V1__INFO_RESPONSE__INIT;
 	Google__Protobuf__Timestamp created_at;
@@ -206,7 +207,6 @@ static void monitor_info(struct ttrpc_call *call, const ProtobufCMessage *reques
 	_cleanup_free_ void *annotations = NULL;
 	int r = 0;
 
-	(void)request;
 	tell_shim(shim, &info);
 	if (c)
 		r = tell_processes(c, &told);
@@ -218,7 +218,9 @@ static void monitor_info(struct ttrpc_call *call, const ProtobufCMessage *reques
 		return;
 	}
 	if (c)
-		tell_container(c, &told, &created_at, &info, &spec);
+		tell_container(c, &told, &created_at, &info);
+	if (c && !m->without_spec)
+		tell_spec(c, &info, &spec);
 	if (protobuf_c_message_get_packed_size(&info.base) > LIMIT_FRAME_DATA - ENVELOPE)
 		info.spec.len = 0; /* better all the rest than nothing */
 	ttrpc_call_reply(call, &info.base);

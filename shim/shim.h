@@ -18,7 +18,7 @@
 #include "common/ttrpc_server.h"
 #include "shim/events.h"
 #include "shim/publisher.h"
-#include "shim/reaper.h"
+#include "common/reaper.h"
 
 struct container;
 struct loggers;

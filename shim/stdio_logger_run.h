@@ -13,7 +13,7 @@
 
 #include "common/pidref.h"
 #include "common/spawn.h"
-#include "shim/reaper.h"
+#include "common/reaper.h"
 
 struct event;
 struct event_base;

@@ -36,6 +36,7 @@
 #include "common/argv.h"
 #include "common/buf.h"
 #include "common/cleanup.h"
+#include "common/socket_file.h"
 #include "common/fd.h"
 #include "common/file.h"
 #include "common/ids.h"
@@ -236,7 +237,7 @@ static int start_new(const struct plan *p, struct error *err)
 
 	if (r != 0)
 		return r;
-	r = shim_socket_replace(p->socket, &listen_fd, err);
+	r = socket_file_replace(p->socket, &listen_fd, err);
 	if (r == 0)
 		r = write_address(&dir, p->socket, err);
 	if (r == 0)
@@ -253,11 +254,11 @@ static int start_in_bundle(const struct plan *p, struct error *err)
 {
 	_cleanup_(state_dir_close) struct state_dir dir = STATE_DIR_INIT;
 	_cleanup_close_ int lock_fd = -1;
-	int r = shim_socket_lock(p->socket, &lock_fd, err);
+	int r = socket_file_lock(p->socket, &lock_fd, err);
 
 	if (r != 0)
 		return r;
-	if (!shim_socket_is_live(p->socket))
+	if (!socket_file_is_live(p->socket))
 		return start_new(p, err);
 	r = state_bundle_open(p->bundle, p->o->ns, p->o->id, &dir, err);
 	if (r == 0 && !state_dir_is_locked(&dir))

@@ -17,6 +17,7 @@
 #include "common/cleanup.h"
 #include "common/file.h"
 #include "common/ids.h"
+#include "common/runtime.h"
 #include "common/shim_start.h"
 #include "supervisor/cli/cli.h"
 #include "supervisor/cli/task.h"
@@ -34,23 +35,13 @@ static bool decide_terminal(const struct create_options *o, const struct bundle 
 
 /* --- the runtime --- */
 
-static bool is_kind(const char *name)
-{
-	static const char *const known[] = { "runc", "crun", "runsc" };
-
-	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
-		if (strcmp(name, known[i]) == 0)
-			return true;
-	return false;
-}
-
 /* A name that is neither a runtime's nor a path is looked for in runtimes.json. */
 static int find_runtime(const char *name, struct runtime_set *ret, struct error *err)
 {
 	const char *path = runtimes_path();
 	int r;
 
-	if (!name || *name == '/' || is_kind(name))
+	if (!name || *name == '/' || runtime_is_kind(name))
 		return 0;
 	r = runtimes_find(path, name, ret, err);
 	if (r != CODE_NOT_FOUND)
@@ -86,7 +77,7 @@ static void set_runtime_program(
 
 	if (*name == '/')
 		ret->command = (char *)name;
-	else if (is_kind(name))
+	else if (runtime_is_kind(name))
 		ret->kind = (char *)name;
 	if (set->kind)
 		ret->kind = set->kind;

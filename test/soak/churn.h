@@ -22,8 +22,8 @@
 #define CHURN_STEADY  4	 /* of them, those which live from the beginning to the end */
 #define CHURN_CLIENTS 8
 #define CHURN_LIVES   16384 /* containers in all */
-#define CHURN_EXECS   8192 /* of one container */
-#define CHURN_BUNDLES 4	   /* one for each way in which an init ends */
+#define CHURN_EXECS   8192  /* of one container */
+#define CHURN_BUNDLES 4	    /* one for each way in which an init ends */
 
 /* Of an exec, in life.execs: what was tried and done, and what the events have told. */
 enum {

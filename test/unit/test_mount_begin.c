@@ -36,7 +36,7 @@
 #include "shim/mount_spec.h"
 #include "shim/mount_table.h"
 #include "shim/mount_verb.h"
-#include "shim/reaper.h"
+#include "common/reaper.h"
 #include "shim/shim.h"
 #include "test/unit/precise_base.h"
 

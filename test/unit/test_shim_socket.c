@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A shim's socket: named as containerd's shims name theirs, and never taken from one that serves. */
+/* A shim's socket: named as containerd's shims name theirs. */
 #include "shim/shim_socket.h"
 
-#include <sys/file.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-
 #include "common/cleanup.h"
+#include "common/socket_file.h"
 #include "common/sha256.h"
 #include "test/unit/unit.h"
 
@@ -70,108 +66,8 @@ static void test_bad_folders(void **state)
 	folder[43] = '\0'; /* 42 bytes, a slash and 64: what sun_path holds */
 	folder[42] = '\0';
 	assert_ok(shim_socket_name(folder, "", "n", "c", &path, &err), &err);
-	assert_int_equal(strlen(path), SHIM_SOCKET_MAX);
+	assert_int_equal(strlen(path), SOCKET_FILE_MAX);
 	free(path);
-}
-
-static mode_t mode_of(const char *path)
-{
-	struct stat st;
-
-	assert_int_equal(stat(path, &st), 0);
-	return st.st_mode & 07777;
-}
-
-static void test_replaced(void **state)
-{
-	struct bed *bed = *state;
-	struct error err = ERROR_INIT;
-	char path[128];
-	int lock, fd;
-
-	snprintf(path, sizeof(path), "%s/a/b/sock", bed->path);
-	assert_false(shim_socket_is_live(path));
-	assert_ok(shim_socket_lock(path, &lock, &err), &err);
-	snprintf(path, sizeof(path), "%s/a/b", bed->path);
-	assert_int_equal(mode_of(path), 0700);
-	snprintf(path, sizeof(path), "%s/a/b/sock", bed->path);
-	assert_ok(shim_socket_replace(path, &fd, &err), &err);
-	assert_int_equal(mode_of(path), 0600);
-	assert_true(shim_socket_is_live(path));
-	close(fd);
-	assert_false(shim_socket_is_live(path)); /* as a killed shim leaves it */
-	assert_ok(shim_socket_replace(path, &fd, &err), &err);
-	assert_true(shim_socket_is_live(path));
-	close(fd);
-	close(lock);
-}
-
-/* Too busy to be connected to is not dead. */
-static void test_full_is_live(void **state)
-{
-	struct bed *bed = *state;
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	struct error err = ERROR_INIT;
-	int fds[SOMAXCONN + 2], n = 0, fd, r = 0;
-
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/sock", bed->path);
-	assert_ok(shim_socket_replace(addr.sun_path, &fd, &err), &err);
-	assert_int_equal(listen(fd, 1), 0);
-	while (r == 0 && n < 10) {
-		fds[n] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-		r = connect(fds[n++], (struct sockaddr *)&addr, sizeof(addr));
-	}
-	assert_int_equal(r, -1);
-	assert_true(shim_socket_is_live(addr.sun_path));
-	while (n > 0)
-		close(fds[--n]);
-	close(fd);
-}
-
-static void test_what_is_no_socket(void **state)
-{
-	struct bed *bed = *state;
-	struct error err = ERROR_INIT;
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/sock", bed->path);
-	write_text(bed->dir, "sock", "precious");
-	assert_error(shim_socket_replace(path, &fd, &err), &err, CODE_ALREADY_EXISTS, NULL);
-	assert_int_equal(access(path, F_OK), 0);
-	assert_error(shim_socket_replace("sock", &fd, &err), &err, CODE_INVALID_ARGUMENT,
-		"socket \"sock\": must be an absolute path of 107 bytes at most");
-	assert_error(shim_socket_lock("/x/", &fd, &err), &err, CODE_INVALID_ARGUMENT, NULL);
-}
-
-/* The second waits, and sees what the first has made. */
-static void test_lock_waits(void **state)
-{
-	struct bed *bed = *state;
-	struct error err = ERROR_INIT;
-	int gate[2], lock, status;
-	char path[128], byte;
-	pid_t pid;
-
-	snprintf(path, sizeof(path), "%s/s/sock", bed->path);
-	assert_int_equal(pipe2(gate, O_CLOEXEC), 0);
-	assert_ok(shim_socket_lock(path, &lock, &err), &err);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		close(lock); /* it is one description: ours keeps it */
-		if (write(gate[1], "x", 1) != 1 || shim_socket_lock(path, &lock, NULL) != 0)
-			_exit(2);
-		_exit(shim_socket_is_live(path) ? 0 : 1);
-	}
-	assert_int_equal(read(gate[0], &byte, 1), 1);
-	assert_ok(shim_socket_replace(path, &status, &err), &err);
-	close(lock);
-	gate[1] = (close(gate[1]), status);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-	close(gate[1]);
-	close(gate[0]);
 }
 
 int main(void)
@@ -180,10 +76,6 @@ int main(void)
 		bed_test(test_name),
 		bed_test(test_name_is_clean),
 		bed_test(test_bad_folders),
-		bed_test(test_replaced),
-		bed_test(test_full_is_live),
-		bed_test(test_what_is_no_socket),
-		bed_test(test_lock_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,7 @@
 #include "common/clock.h"
 #include "common/limits.h"
 #include "common/log.h"
-#include "shim/reaper.h"
+#include "common/reaper.h"
 
 #define DEADLINE_MS 30000
 

@@ -4,7 +4,7 @@
  * hides every later one from a P_ALL peek, so each is reaped, owned or not, in the turn in which
  * it was seen.
  */
-#include "shim/reaper.h"
+#include "common/reaper.h"
 
 #include <dirent.h>
 #include <errno.h>
