@@ -1,80 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Streams of events. Never holds more of a slow client than one frame and its place in the ring,
- * not even when the ring has ended: a client that reads gets the rest and a proper end, frame by
- * frame, and how long that may take is for whoever ended the ring to say.
- */
+/* What a stream of a ring does not know: the shim, and how its services word an error. */
 #include "shim/event_stream.h"
 
 #include <stdlib.h>
-#include <string.h>
 
+#include "common/ring_stream.h"
 #include "shim/request.h"
 
 struct event_stream {
+	struct ring_stream stream;
 	struct shim *shim;
-	struct ttrpc_call *call;
-	struct event_cursor cursor;
 	event_stream_send send;
 };
 
-static void stream_free(struct event_stream *s)
+static struct event_stream *stream_of(struct ring_stream *s)
 {
-	events_unsubscribe(&s->cursor);
-	free(s);
+	return container_of(s, struct event_stream, stream);
 }
 
-static void stream_fail(struct event_stream *s, const struct error *err)
+static int stream_send(
+	struct ring_stream *stream, const struct ring_entry *e, uint64_t missed, struct error *err)
 {
-	request_refuse(s->shim, s->call, WORDING_NAMED, err, NULL);
-	stream_free(s);
+	const struct event_stream *s = stream_of(stream);
+
+	return s->send(s->shim, stream->call, (const struct task_event *)e, missed, err);
 }
 
-static void stream_pump(struct event_stream *s)
+static void stream_fail(struct ring_stream *stream, const struct error *err)
 {
-	struct events *events = s->shim->events;
-	const struct task_event *e;
-	uint64_t missed;
-
-	while (!ttrpc_call_is_pending(s->call)) {
-		_cleanup_error_ struct error err = ERROR_INIT;
-
-		e = events_next(events, &s->cursor, &missed);
-		if (!e && events_has_ended(events)) {
-			ttrpc_call_finish(s->call);
-			stream_free(s);
-			return;
-		}
-		if (!e)
-			return;
-		if (s->send(s->shim, s->call, e, missed, &err) != 0) {
-			stream_fail(s, &err);
-			return;
-		}
-	}
+	request_refuse(stream_of(stream)->shim, stream->call, WORDING_NAMED, err, NULL);
 }
 
-static void on_wake(void *userdata)
+static void stream_free(struct ring_stream *stream)
 {
-	stream_pump(userdata);
+	free(stream_of(stream));
 }
 
-static void on_drained(void *userdata)
-{
-	stream_pump(userdata);
-}
-
-static void on_cancel(void *userdata)
-{
-	stream_free(userdata);
-}
-
-int event_stream_put(struct ttrpc_call *call, const ProtobufCMessage *message, struct error *err)
-{
-	int r = ttrpc_call_send(call, message);
-
-	return r < 0 ? error_errno(err, r, "event") : 0;
-}
+static const struct ring_stream_ops ops = { stream_send, stream_fail, stream_free };
 
 void event_stream_begin(
 	struct shim *shim, struct ttrpc_call *call, uint64_t since, event_stream_send send)
@@ -86,9 +48,6 @@ void event_stream_begin(
 		return;
 	}
 	s->shim = shim;
-	s->call = call;
 	s->send = send;
-	ttrpc_call_keep(call, on_cancel, on_drained, s);
-	events_subscribe(shim->events, &s->cursor, since, on_wake, s);
-	stream_pump(s);
+	ring_stream_begin(&s->stream, &ops, events_ring(shim->events), call, since);
 }

@@ -2,9 +2,7 @@
 #pragma once
 
 /*
- * A client that follows the event ring through a server stream: a cursor, and at most one frame
- * of it that waits to be written. Ends with its call, with an error, or, once the ring has ended,
- * properly.
+ * A client that follows the shim's events through a server stream: see common/ring_stream.h.
  */
 
 #include <stdint.h>
@@ -19,9 +17,6 @@
 typedef int (*event_stream_send)(struct shim *shim, struct ttrpc_call *call,
 	const struct task_event *e, uint64_t missed, struct error *err);
 
-/* Takes over the call, and sends what there is. since: as events_subscribe(). */
+/* Takes over the call, and sends what there is. since: as ring_subscribe(). */
 void event_stream_begin(
 	struct shim *shim, struct ttrpc_call *call, uint64_t since, event_stream_send send);
-
-/* For a send function: the message, and the error that ends the stream if it can't be sent. */
-int event_stream_put(struct ttrpc_call *call, const ProtobufCMessage *message, struct error *err);

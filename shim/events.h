@@ -15,7 +15,7 @@
 #include <sys/types.h>
 
 #include "common/clock.h"
-#include "common/list.h"
+#include "common/ring.h"
 
 struct Containerd__Types__Mount; /* mount.pb-c.h */
 
@@ -35,17 +35,20 @@ enum event_kind {
 
 /* One event in the ring (struct event is libevent's). */
 struct task_event {
-	uint64_t seq; /* from 1 */
+	struct ring_entry entry;
 	moment time;
 	moment exited_at;
 	pid_t pid;	      /* 0 where it has none */
 	uint32_t exit_status; /* EXIT, DELETE; 255 where unknown */
-	uint32_t n_payload;
-	uint32_t n_readers; /* cursors that read it next */
-	uint8_t kind;	    /* enum event_kind */
-	bool late;	    /* as in struct event_args */
-	uint8_t payload[];  /* the message of event_type_name(kind) */
+	uint8_t kind;	      /* enum event_kind */
+	bool late;	      /* as in struct event_args */
+	uint8_t payload[];    /* the message of event_type_name(kind) */
 };
+
+static inline uint32_t event_n_payload(const struct task_event *e)
+{
+	return e->entry.size - (uint32_t)offsetof(struct task_event, payload);
+}
 
 /* What an event tells; what its kind has no use for is ignored. */
 struct event_args {
@@ -98,32 +101,10 @@ void events_tap(struct events *events, void (*on_event)(const struct task_event 
 void events_end(struct events *events);
 bool events_has_ended(const struct events *events);
 
-/*
- * A reader of the ring. wake runs (from within events_add and events_end) when it was at the end
- * and there is something to read; it must not block nor add events; it may read on at once, and
- * unsubscribe any cursor, its own too.
- */
-struct event_cursor {
-	struct events *events; /* NULL: not subscribed */
-	struct list cursors_link;
-	uint64_t next;	       /* sequence number that it reads next */
-	struct task_event *at; /* the kept event that it reads next; NULL: at the end */
-	void (*wake)(void *userdata);
-	void *userdata;
-};
+/* For readers: see common/ring.h. */
+struct ring *events_ring(struct events *events);
 
-/*
- * since: the last one seen (what is lost right after it counts as missed), 0 for all that is kept
- * (what came before that does not). One from the future is the end. wake never runs from in here.
- */
-void events_subscribe(struct events *events, struct event_cursor *cursor, uint64_t since,
+/* As ring_subscribe(), and as ring_next(). */
+void events_subscribe(struct events *events, struct ring_cursor *cursor, uint64_t since,
 	void (*wake)(void *userdata), void *userdata);
-/* Safe to repeat, and on a cursor of zeroes that was never subscribed. */
-void events_unsubscribe(struct event_cursor *cursor);
-
-/*
- * The event at the cursor, which moves on; NULL at the end. *ret_missed: how many were lost to it
- * right before. Valid until the next call of any of these functions.
- */
-const struct task_event *events_next(
-	struct events *events, struct event_cursor *cursor, uint64_t *ret_missed);
+const struct task_event *events_next(struct ring_cursor *cursor, uint64_t *ret_missed);

@@ -79,31 +79,31 @@ void owed_release(struct owed *owed)
 
 static void note_oom(struct owed *owed, const struct task_event *e)
 {
-	if (e->n_payload > sizeof(owed->oom_payload))
+	if (event_n_payload(e) > sizeof(owed->oom_payload))
 		return; /* no valid id is so long */
-	memcpy(owed->oom_payload, e->payload, e->n_payload);
-	owed->n_oom_payload = e->n_payload;
-	owed->oom = (struct owed_oom){ e->seq, e->time };
+	memcpy(owed->oom_payload, e->payload, event_n_payload(e));
+	owed->n_oom_payload = event_n_payload(e);
+	owed->oom = (struct owed_oom){ e->entry.seq, e->time };
 }
 
 static void note_exit(struct owed *owed, const struct task_event *e)
 {
 	struct owed_exit *x = first_of(&owed->room), *smaller;
 
-	if (!x || e->n_payload > EXIT_ROOM) {
-		log_error("no room is reserved for an exit", F_INT("seq", (long long)e->seq));
+	if (!x || event_n_payload(e) > EXIT_ROOM) {
+		log_error("no room is reserved for an exit", F_INT("seq", (long long)e->entry.seq));
 		return;
 	}
 	list_unlink(&x->link);
 	owed->n_room--;
-	smaller = realloc(x, sizeof(*x) + e->n_payload);
+	smaller = realloc(x, sizeof(*x) + event_n_payload(e));
 	if (smaller)
 		x = smaller;
 	x->oom = owed->oom;
-	x->seq = e->seq;
+	x->seq = e->entry.seq;
 	x->time = e->time;
-	x->n_payload = e->n_payload;
-	memcpy(x->payload, e->payload, e->n_payload);
+	x->n_payload = event_n_payload(e);
+	memcpy(x->payload, e->payload, event_n_payload(e));
 	list_init(&x->link);
 	list_append(&owed->exits, &x->link);
 	owed->n_exits++;

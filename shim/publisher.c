@@ -56,7 +56,7 @@ struct publisher {
 	char *path, *ns;
 	uint32_t deadline_ms, retry_ms, retry_max_ms;
 	enum publisher_state state;
-	struct event_cursor cursor; /* at what is being sent, or before it */
+	struct ring_cursor cursor; /* at what is being sent, or before it */
 	struct owed owed;
 	struct ttrpc_client *client; /* while sending */
 	struct event *timer;
@@ -77,8 +77,8 @@ static const struct task_event *ring_first(struct publisher *p)
 	uint64_t missed; /* told by the numbers themselves */
 
 	while (p->cursor.at && p->cursor.at->seq <= p->taken)
-		events_next(p->events, &p->cursor, &missed);
-	return p->cursor.at;
+		events_next(&p->cursor, &missed);
+	return (const struct task_event *)p->cursor.at;
 }
 
 static bool pick(struct publisher *p, struct outgoing *ret)
@@ -86,9 +86,9 @@ static bool pick(struct publisher *p, struct outgoing *ret)
 	bool is_owed = owed_first(&p->owed, ret);
 	const struct task_event *e = ring_first(p);
 
-	if (!e || (is_owed && ret->seq <= e->seq))
+	if (!e || (is_owed && ret->seq <= e->entry.seq))
 		return is_owed;
-	*ret = (struct outgoing){ e->seq, e->time, e->kind, e->n_payload, e->payload };
+	*ret = (struct outgoing){ e->entry.seq, e->time, e->kind, event_n_payload(e), e->payload };
 	return true;
 }
 
@@ -295,7 +295,7 @@ void publisher_free(struct publisher *p)
 	if (p->timer)
 		hang_up(p);
 	events_tap(p->events, NULL, NULL);
-	events_unsubscribe(&p->cursor);
+	ring_unsubscribe(&p->cursor);
 	owed_deinit(&p->owed);
 	if (p->timer)
 		event_free(p->timer);

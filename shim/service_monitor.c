@@ -17,6 +17,7 @@
 #include "common/fd.h"
 #include "common/limits.h"
 #include "common/pbtime.h"
+#include "common/ring_stream.h"
 #include "monitor.pb-c.h"
 #include "shim/event_stream.h"
 #include "shim/request.h"
@@ -237,16 +238,16 @@ static int send_event(struct shim *shim, struct ttrpc_call *call, const struct t
 
 	any.type_url = text(event_type_name(e->kind));
 	any.value.data = (uint8_t *)e->payload;
-	any.value.len = e->n_payload;
+	any.value.len = event_n_payload(e);
 	message.epoch = events_epoch(shim->events);
-	message.seq = e->seq;
+	message.seq = e->entry.seq;
 	message.time = pbtime_set(&time, e->time);
 	message.namespace_ = text(shim->ns);
 	message.topic = text(event_topic(e->kind));
 	message.event = &any;
 	message.missed = missed;
 	message.late = e->late;
-	return event_stream_put(call, &message.base, err);
+	return ring_stream_put(call, &message.base, err);
 }
 
 static void monitor_subscribe(

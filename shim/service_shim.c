@@ -14,6 +14,7 @@
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/pbtime.h"
+#include "common/ring_stream.h"
 #include "shim/criu.h"
 #include "shim/event2017.h"
 #include "shim/event_stream.h"
@@ -346,7 +347,7 @@ static int send_event(struct shim *shim, struct ttrpc_call *call, const struct t
 			(unsigned long long)missed);
 	if (!event2017_fill(e, shim->id, &message, &time))
 		return 0;
-	return event_stream_put(call, &message.base, err);
+	return ring_stream_put(call, &message.base, err);
 }
 
 static void shim2017_events(

@@ -22,10 +22,9 @@
 #include "common/limits.h"
 #include "common/pbtime.h"
 #include "events.pb-c.h"
-#include "shim/event_ring.h"
 
 struct reader {
-	struct event_cursor cursor;
+	struct ring_cursor cursor;
 	struct events *events;
 	unsigned n_wakes, n_read;
 	uint64_t last_seq, n_missed;
@@ -57,7 +56,7 @@ static void check_event(const struct task_event *e)
 
 	if (e->kind != EVENT_EXIT)
 		return;
-	m = containerd__events__task_exit__unpack(NULL, e->n_payload, e->payload);
+	m = containerd__events__task_exit__unpack(NULL, event_n_payload(e), e->payload);
 	assert_non_null(m);
 	assert_string_equal(m->container_id, "web");
 	assert_int_equal(m->pid, e->pid);
@@ -69,10 +68,10 @@ static void read_all(struct reader *r)
 	const struct task_event *e;
 	uint64_t missed;
 
-	while ((e = events_next(r->events, &r->cursor, &missed))) {
-		assert_int_equal(e->seq, r->last_seq + missed + 1);
+	while ((e = events_next(&r->cursor, &missed))) {
+		assert_int_equal(e->entry.seq, r->last_seq + missed + 1);
 		check_event(e);
-		r->last_seq = e->seq;
+		r->last_seq = e->entry.seq;
 		r->n_missed += missed;
 		r->n_read++;
 	}
@@ -86,7 +85,7 @@ static void on_wake(void *userdata)
 	if (r->reads)
 		read_all(r);
 	if (r->unsubscribes)
-		events_unsubscribe(&r->unsubscribes->cursor);
+		ring_unsubscribe(&r->unsubscribes->cursor);
 }
 
 static void on_nothing(void *userdata)
@@ -168,7 +167,8 @@ static void test_late_readers(void **state)
 /* The smallest events there are: as many as fit, by number or by bytes. */
 static unsigned fit(unsigned events, size_t bytes)
 {
-	size_t by_bytes = bytes / event_ring_size(2 + strlen("web"));
+	size_t by_bytes =
+		bytes / ring_room(offsetof(struct task_event, payload) + 2 + strlen("web"));
 
 	return (unsigned)(by_bytes < events ? by_bytes : events);
 }
@@ -375,7 +375,7 @@ static void test_gives_memory_back(void **state)
 			add(events, EVENT_START, 42);
 		assert_true(private_kb() > before + 150);
 		if (slow[i] == &leaves)
-			events_unsubscribe(&leaves.cursor);
+			ring_unsubscribe(&leaves.cursor);
 		else
 			read_all(&reads);
 		reads.reads = true;
@@ -422,7 +422,7 @@ static void test_too_many_mounts(void **state)
 	};
 	Containerd__Events__TaskCreate *create;
 	struct events *events = make();
-	struct event_cursor cursor;
+	struct ring_cursor cursor;
 	const struct task_event *e;
 	uint64_t missed;
 
@@ -432,12 +432,12 @@ static void test_too_many_mounts(void **state)
 	mount.source = source;
 	assert_int_equal(events_add(events, &args), 0);
 	events_subscribe(events, &cursor, 0, on_nothing, NULL);
-	e = events_next(events, &cursor, &missed);
-	create = containerd__events__task_create__unpack(NULL, e->n_payload, e->payload);
+	e = events_next(&cursor, &missed);
+	create = containerd__events__task_create__unpack(NULL, event_n_payload(e), e->payload);
 	assert_string_equal(create->container_id, "web");
 	assert_int_equal(create->n_rootfs, 0);
 	containerd__events__task_create__free_unpacked(create, NULL);
-	events_unsubscribe(&cursor);
+	ring_unsubscribe(&cursor);
 	events_free(events);
 	free(source);
 }
@@ -458,17 +458,17 @@ static void test_unsubscribe_in_wake(void **state)
 	assert_int_equal(a.n_read, 2);
 	assert_int_equal(b.n_wakes, 0);
 	assert_int_equal(c.n_read, 1);
-	events_unsubscribe(&b.cursor);
+	ring_unsubscribe(&b.cursor);
 	events_free(events);
-	events_unsubscribe(&a.cursor);
+	ring_unsubscribe(&a.cursor);
 }
 
 static void test_never_subscribed(void **state)
 {
-	struct event_cursor cursor = { 0 };
+	struct ring_cursor cursor = { 0 };
 
 	(void)state;
-	events_unsubscribe(&cursor);
+	ring_unsubscribe(&cursor);
 }
 
 static void test_end(void **state)
@@ -495,7 +495,7 @@ static void test_payloads(void **state)
 	char *options[] = { (char *)"ro", (char *)"lowerdir=/a:/b" };
 	Containerd__Types__Mount mounts[2], *const list[] = { &mounts[0], &mounts[1] };
 	struct events *events = make();
-	struct event_cursor cursor;
+	struct ring_cursor cursor;
 	struct event_args args = {
 		.container_id = "web",
 		.exec_id = "probe",
@@ -536,8 +536,8 @@ static void test_payloads(void **state)
 	assert_int_equal(events_add(events, &args), 0);
 	events_subscribe(events, &cursor, 0, on_nothing, NULL);
 
-	e = events_next(events, &cursor, &missed);
-	create = containerd__events__task_create__unpack(NULL, e->n_payload, e->payload);
+	e = events_next(&cursor, &missed);
+	create = containerd__events__task_create__unpack(NULL, event_n_payload(e), e->payload);
 	assert_string_equal(create->container_id, "web");
 	assert_string_equal(create->bundle, "/b");
 	assert_string_equal(create->io->stderr, "/e");
@@ -553,9 +553,9 @@ static void test_payloads(void **state)
 	containerd__events__task_create__free_unpacked(create, NULL);
 
 	while (e->kind != EVENT_EXIT)
-		e = events_next(events, &cursor, &missed);
+		e = events_next(&cursor, &missed);
 	assert_string_equal(event_topic(e->kind), "/tasks/exit");
-	exit_ = containerd__events__task_exit__unpack(NULL, e->n_payload, e->payload);
+	exit_ = containerd__events__task_exit__unpack(NULL, event_n_payload(e), e->payload);
 	assert_string_equal(exit_->id, "probe");
 	assert_int_equal(exit_->exit_status, 137);
 	assert_int_equal(pbtime_get(exit_->exited_at), 1500000000);
@@ -563,16 +563,16 @@ static void test_payloads(void **state)
 	assert_int_equal(e->exit_status, 137);
 	containerd__events__task_exit__free_unpacked(exit_, NULL);
 
-	e = events_next(events, &cursor, &missed);
-	delete_ = containerd__events__task_delete__unpack(NULL, e->n_payload, e->payload);
+	e = events_next(&cursor, &missed);
+	delete_ = containerd__events__task_delete__unpack(NULL, event_n_payload(e), e->payload);
 	assert_string_equal(delete_->id, "probe");
 	assert_int_equal(pbtime_get(delete_->exited_at), 1500000000);
 	containerd__events__task_delete__free_unpacked(delete_, NULL);
 
 	/* the init's exit has the container's id where an exec's has the exec's */
-	while (e->seq != _EVENT_KIND_MAX + 1)
-		e = events_next(events, &cursor, &missed);
-	exit_ = containerd__events__task_exit__unpack(NULL, e->n_payload, e->payload);
+	while (e->entry.seq != _EVENT_KIND_MAX + 1)
+		e = events_next(&cursor, &missed);
+	exit_ = containerd__events__task_exit__unpack(NULL, event_n_payload(e), e->payload);
 	assert_string_equal(exit_->id, "web");
 	containerd__events__task_exit__free_unpacked(exit_, NULL);
 	events_free(events);
@@ -632,7 +632,7 @@ static void test_exit_without_memory(void **state)
 		.exited_at = INT64_MAX };
 	struct events *events = make();
 	const struct task_event *e;
-	struct event_cursor cursor;
+	struct ring_cursor cursor;
 	Containerd__Events__TaskExit *exit_;
 	struct rlimit old;
 	void **chain;
@@ -649,19 +649,19 @@ static void test_exit_without_memory(void **state)
 		n_failed += events_add(events, &args) != 0;
 	give_back(chain, &old);
 	assert_int_equal(n_failed, 0);
-	e = events_next(events, &cursor, &missed);
-	assert_true(missed > LIMIT_RING_EVENTS && e->seq == missed + 1);
-	while (e->seq < 2 * LIMIT_RING_EVENTS) {
-		e = events_next(events, &cursor, &missed);
+	e = events_next(&cursor, &missed);
+	assert_true(missed > LIMIT_RING_EVENTS && e->entry.seq == missed + 1);
+	while (e->entry.seq < 2 * LIMIT_RING_EVENTS) {
+		e = events_next(&cursor, &missed);
 		assert_int_equal(missed, 0);
 	}
-	exit_ = containerd__events__task_exit__unpack(NULL, e->n_payload, e->payload);
+	exit_ = containerd__events__task_exit__unpack(NULL, event_n_payload(e), e->payload);
 	assert_string_equal(exit_->container_id, id);
 	assert_string_equal(exit_->id, exec_id);
 	assert_int_equal(exit_->exit_status, UINT32_MAX);
 	assert_int_equal(pbtime_get(exit_->exited_at), INT64_MAX);
 	containerd__events__task_exit__free_unpacked(exit_, NULL);
-	assert_null(events_next(events, &cursor, &missed));
+	assert_null(events_next(&cursor, &missed));
 	events_free(events);
 }
 

@@ -15,9 +15,9 @@ static void note(struct owed *owed, enum event_kind kind, uint64_t seq)
 	struct task_event *e = calloc(1, sizeof(*e) + 1);
 
 	e->kind = kind;
-	e->seq = seq;
+	e->entry.seq = seq;
 	e->time = (moment)seq * 1000;
-	e->n_payload = 1;
+	e->entry.size = offsetof(struct task_event, payload) + 1;
 	e->payload[0] = (uint8_t)seq;
 	owed_note(owed, e);
 	free(e);
