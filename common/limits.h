@@ -6,31 +6,36 @@
  * a test at the bound, one above, and far above it.
  */
 
-#define LIMIT_FRAME_DATA     (4u << 20)	 /* bytes of data in one ttrpc frame */
-#define LIMIT_FRAME_FDS	     4u		 /* descriptors taken with one frame */
-#define LIMIT_BOOTSTRAP	     (4u << 20)	 /* bytes on the stdin of `start`; a Create repeats them */
-#define LIMIT_CONNECTIONS    128u	 /* clients of one shim */
-#define LIMIT_STREAMS	     4096u	 /* open calls of one connection */
-#define LIMIT_QUEUED_REPLIES (8u << 20)	 /* bytes waiting to be read by one client */
-#define LIMIT_PROCESSES	     4096u	 /* execs of one container, with its init */
-#define LIMIT_MOUNTS	     512u	 /* mounts of one rootfs */
-#define LIMIT_ID	     76u	 /* bytes of an id or namespace */
-#define LIMIT_PID_VALUE	     (1 << 22)	 /* no pid is above: the kernel's PID_MAX_LIMIT */
-#define LIMIT_RUNTIME_STDERR (64u << 10) /* bytes kept of what a runtime prints as errors */
-#define LIMIT_RUNTIME_JSON   (16u << 20) /* bytes of a runtime's answer */
-#define LIMIT_RUNTIME_EVENT  (1u << 20)	 /* bytes of one line of a runtime's events */
-#define LIMIT_RUNTIME_ROWS   65536u	 /* lines of a runtime's table of processes */
-#define LIMIT_RESOURCES_JSON (1u << 20)	 /* bytes of an update's document */
-#define LIMIT_ANNOTATIONS    (64u << 10) /* bytes of what updates annotate a container with */
-#define LIMIT_RUNTIMES_JSON  (1u << 20)	 /* bytes of runtimes.json */
-#define LIMIT_CLEATD_JSON    (1u << 20)	 /* bytes of cleatd.json */
-#define LIMIT_OPTIONS_JSON   (1u << 20)	 /* bytes of options.json in a bundle */
-#define LIMIT_CONFIG_JSON    (4u << 20)	 /* bytes of a bundle's config.json */
-#define LIMIT_STATE_JSON     (4u << 20)	 /* bytes of a state file of ours */
-#define LIMIT_RING_EVENTS    4096u /* events kept for subscribers that are slow in reading them */
-#define LIMIT_RING_BYTES     (256u << 10)
-#define LIMIT_LOGGER_PAIRS   256u	  /* arguments of a logging program, with a value each */
-#define LIMIT_LEDGER	     (256u << 10) /* bytes of an exit ledger before it is rewritten */
+#define LIMIT_FRAME_DATA	(4u << 20) /* bytes of data in one ttrpc frame */
+#define LIMIT_FRAME_FDS		4u	   /* descriptors taken with one frame */
+#define LIMIT_BOOTSTRAP		(4u << 20) /* bytes on the stdin of `start`; a Create repeats them */
+#define LIMIT_CONNECTIONS	128u	   /* clients of one shim */
+#define LIMIT_STREAMS		4096u	   /* open calls of one connection */
+#define LIMIT_QUEUED_REPLIES	(8u << 20)  /* bytes waiting to be read by one client */
+#define LIMIT_PROCESSES		4096u	    /* execs of one container, with its init */
+#define LIMIT_MOUNTS		512u	    /* mounts of one rootfs */
+#define LIMIT_ID		76u	    /* bytes of an id or namespace */
+#define LIMIT_PID_VALUE		(1 << 22)   /* no pid is above: the kernel's PID_MAX_LIMIT */
+#define LIMIT_RUNTIME_STDERR	(64u << 10) /* bytes kept of what a runtime prints as errors */
+#define LIMIT_RUNTIME_JSON	(16u << 20) /* bytes of a runtime's answer */
+#define LIMIT_RUNTIME_EVENT	(1u << 20)  /* bytes of one line of a runtime's events */
+#define LIMIT_RUNTIME_ROWS	65536u	    /* lines of a runtime's table of processes */
+#define LIMIT_RESOURCES_JSON	(1u << 20)  /* bytes of an update's document */
+#define LIMIT_ANNOTATIONS	(64u << 10) /* bytes of what updates annotate a container with */
+#define LIMIT_RUNTIMES_JSON	(1u << 20)  /* bytes of runtimes.json */
+#define LIMIT_OPTIONS_JSON	(1u << 20)  /* bytes of options.json in a bundle */
+#define LIMIT_CONFIG_JSON	(4u << 20)  /* bytes of a bundle's config.json */
+#define LIMIT_STATE_JSON	(4u << 20)  /* bytes of a state file of ours */
+#define LIMIT_RING_EVENTS	4096u /* events kept for subscribers that are slow in reading them */
+#define LIMIT_RING_BYTES	(256u << 10)
+#define LIMIT_FILTER		4096u /* bytes of one filter, */
+#define LIMIT_FILTERS		64u   /* filters of one subscriber, */
+#define LIMIT_FILTER_CONDITIONS 256u  /* and in all of them together: conditions, */
+#define LIMIT_FILTER_STATES	512u  /* states of regular expressions */
+#define LIMIT_FILTER_VALUE	4096u /* bytes of a value that a regular expression is held against */
+#define LIMIT_LOGGER_PAIRS	256u	     /* arguments of a logging program, with a value each */
+#define LIMIT_LEDGER		(256u << 10) /* bytes of an exit ledger before it is rewritten */
+#define LIMIT_CLEATD_JSON	(1u << 20)   /* bytes of cleatd.json */
 
 /* Processes that run, or whose exit containerd has not taken: one more is not started. */
 #define LIMIT_OWED_EXITS 8192u

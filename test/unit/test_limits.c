@@ -27,6 +27,10 @@ static void test_as_promised(void **state)
 	assert_int_equal(LIMIT_OWED_EXITS, 8192);
 	assert_true(RING_TAIL_EVENTS < LIMIT_RING_EVENTS && RING_TAIL_BYTES < LIMIT_RING_BYTES);
 	assert_int_equal(LIMIT_LEDGER, 256 * 1024);
+	assert_int_equal(LIMIT_FILTER, 4096);
+	assert_int_equal(LIMIT_FILTERS, 64);
+	assert_int_equal(LIMIT_FILTER_CONDITIONS, 256);
+	assert_int_equal(LIMIT_FILTER_STATES, 512);
 	assert_int_equal(LIMIT_FRAME_FDS, 4);
 }
 
