@@ -189,6 +189,52 @@ let_go() {
 	assert_equal "$(count_processes)" 0
 }
 
+# An Any of generic options, as containerd's CRI hands them to what is not its own runtime.
+generic() { # PATH BODY
+	/usr/bin/python3 - "$1" "$2" <<-'END'
+		import sys
+
+		def field(n, data):
+		    return bytes([n << 3 | 2, len(data)]) + data if data else b""
+
+		options = field(2, sys.argv[1].encode()) + field(3, sys.argv[2].encode())
+		sys.stdout.buffer.write(field(1, b"runtimeoptions.v1.Options") + field(2, options))
+	END
+}
+
+start_with() { # PATH BODY
+	generic "$1" "$2" >"$T/options"
+	run bash -c "cd '$BUNDLE' && exec '$SHIM_PROGRAM' -namespace $TAG -address x -id $ID \
+		-socket $SOCKET start <'$T/options'"
+}
+
+@test "each set of options in README.md is taken, by its path and as a body" {
+	local sets set
+
+	mapfile -t sets < <(grep '^{"kind": ' "$BATS_TEST_DIRNAME/../../README.md")
+	assert [ "${#sets[@]}" -eq 3 ]
+	for set in "${sets[@]}"; do
+		echo "$set" >"$T/set.json"
+		start_with "$T/set.json" ""
+		assert_equal "$status $output" "0 unix://$SOCKET"
+		call shutdown "$ID" ""
+		start_with "" "$set"
+		assert_equal "$status $output" "0 unix://$SOCKET"
+		call shutdown "$ID" ""
+	done
+}
+
+@test "a body in TOML is refused with its line, as README.md says, and there is no shim" {
+	start_with "" $'SystemdCgroup = true\n'
+	assert_equal "$status $output" "1 cleat-shim: config_body:1: '[' or '{' expected near 'SystemdCgroup'"
+	assert grep -q "SystemdCgroup = true" "$BATS_TEST_DIRNAME/../../README.md"
+	start_with "" $'\n\nBinaryName = "crun"\n'
+	assert_equal "$status $output" "1 cleat-shim: config_body:3: '[' or '{' expected near 'BinaryName'"
+	assert [ ! -e "$SOCKET" ]
+	assert [ ! -e "$BUNDLE/shim.json" ]
+	assert_equal "$(count_processes)" 0
+}
+
 @test "what is no socket is not removed; a bundle that is none is an error" {
 	mkdir -p "$T/s"
 	echo precious >"$SOCKET"
