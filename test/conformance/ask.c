@@ -184,16 +184,18 @@ static Google__Protobuf__Any *any_options(struct any *a, const struct box *box)
 	return &a->any;
 }
 
-static void fill_streams(const struct box *box, enum who who, bool none, ProtobufCMessage *m)
+static void fill_streams(
+	const struct box *box, enum who who, const struct ask *ask, ProtobufCMessage *m)
 {
 	const struct streams *s = &box->streams[who];
 
 	set_bool(m, "terminal", box->terminal);
-	if (none)
+	if (ask->no_streams)
 		return;
 	set_text(m, "stdin", s->in);
-	set_text(m, "stdout", s->out);
-	set_text(m, "stderr", box->terminal ? NULL : s->err);
+	set_text(m, "stdout", ask->log ? ask->log : s->out);
+	if (!box->terminal)
+		set_text(m, "stderr", ask->log ? ask->log : s->err);
 }
 
 /* What a call has besides its ids. *text is freed by the caller once the request was sent. */
@@ -204,11 +206,11 @@ static void fill(const struct box *box, const struct ask *ask, ProtobufCMessage 
 			      **resources = member(m, "resources");
 
 	if (ask->call == CALL_CREATE) {
-		fill_streams(box, INIT, ask->no_streams, m);
+		fill_streams(box, INIT, ask, m);
 		set_text(m, "bundle", ask->bundle ? ask->bundle : box->dir);
 		*options = any_options(any, box);
 	} else if (ask->call == CALL_EXEC) {
-		fill_streams(box, EXEC, ask->no_streams, m);
+		fill_streams(box, EXEC, ask, m);
 		*text = ask->json ? format("%s", ask->json) : box_process(box, box_command(box));
 		*spec = any_json(
 			any, "types.containerd.io/opencontainers/runtime-spec/1/Process", *text);

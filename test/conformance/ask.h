@@ -40,6 +40,7 @@ struct ask {
 	uint32_t signal;	  /* of Kill; 0: SIGKILL, UINT32_MAX: none, which is 0 */
 	bool all;
 	bool no_streams; /* Create, Exec */
+	const char *log; /* the same: where output goes, instead of the FIFOs */
 	const char *bundle;
 	const char *json; /* Exec: the process; Update: the resources */
 };

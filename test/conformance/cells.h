@@ -29,7 +29,7 @@ struct scenario {
 };
 
 /* Each ends with an entry without a name. */
-extern const struct scenario scenarios_life[], scenarios_streams[];
+extern const struct scenario scenarios_life[], scenarios_streams[], scenarios_logger[];
 
 bool scenario_name(size_t i, char ret[static CELL_NAME_MAX]);
 void scenario_run(struct conform *conform, size_t i, FILE *f);

@@ -8,7 +8,8 @@
 
 static const struct scenario *find(size_t i)
 {
-	static const struct scenario *const tables[] = { scenarios_life, scenarios_streams };
+	static const struct scenario *const tables[] = { scenarios_life, scenarios_streams,
+		scenarios_logger };
 
 	for (size_t t = 0; t < sizeof(tables) / sizeof(*tables); t++)
 		for (const struct scenario *s = tables[t]; s->name; s++)
