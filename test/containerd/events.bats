@@ -93,10 +93,10 @@ told() { # complete|"N of 14"
 
 stopped() { # WHO
 	begin "$1"
-	kill -STOP "${PID[containerd]}"
+	containerd_freeze
 	end_all
 	sleep "$STOPPED_FOR"
-	kill -CONT "${PID[containerd]}"
+	containerd_thaw
 	wait_for 60 ended || true
 	ctr task rm c || true
 	ctr containers rm c

@@ -90,11 +90,11 @@ killed_unseen() {
 	wait_for 10 status_is c RUNNING
 	pid=$(pid_of c)
 	tell c go x
-	kill -STOP "${PID[containerd]}"
+	containerd_freeze
 	tell c end 7
 	wait_for 10 seen_to_end "$pid" 7
 	kill_shim
-	kill -CONT "${PID[containerd]}"
+	containerd_thaw
 	wait_for 15 deleted
 	finish run
 	cell "the same, with containerd stopped meanwhile" "$(ends); ctr run: $status"

@@ -21,6 +21,7 @@
 #   own ID...          these ids (c and d always are) are looked for in NS when the test is over
 #   containerd_start [TTRPC_SOCKET]   containerd and `ctr events`; both answer when it returns
 #   containerd_end SIGNAL             ends containerd (and with it `ctr events`), and waits for that
+#   containerd_freeze, containerd_thaw   stops it (SIGSTOP), so that nothing of it runs; lets it go on
 #   shim_of ID, pid_of ID             their pids: the shim's by its command line, the init's by containerd
 #   is_dead PID        it is gone, or a zombie
 #   events             what `ctr events` has told of NS so far: topic and payload, a line each, tasks only
@@ -112,6 +113,20 @@ containerd_end() { # SIGNAL
 	unset "PID[containerd]"
 	stop_process "${PID[events]}"
 	unset "PID[events]"
+}
+
+# One thread takes the signal, and then stops the others: until it gets to run, they go on.
+containerd_freeze() {
+	kill -STOP "${PID[containerd]}"
+	wait_for 10 all_stopped "${PID[containerd]}"
+}
+
+all_stopped() { # PID
+	[[ -z $(grep -L '^State:.T' "/proc/$1"/task/*/status) ]]
+}
+
+containerd_thaw() {
+	kill -CONT "${PID[containerd]}"
 }
 
 follow_events() {
