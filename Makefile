@@ -67,7 +67,9 @@ SYSTEMD_LIBS := -Wl,--as-needed -lsystemd -Wl,--no-as-needed
 # containerd looks for a runtime by name: io.containerd.cleat.v2, and io.containerd.runc.cleat, to which its
 # clients send runc's options
 DROP_INS := containerd-shim-cleat-v2 containerd-shim-runc-cleat
-PROGRAMS := $(BIN)/cleat $(BIN)/cleat-shim $(addprefix $(BIN)/,$(DROP_INS))
+CLEATD   := $(if $(wildcard supervisor/main.c),$(BIN)/cleatd)
+PROGRAMS := $(BIN)/cleat $(BIN)/cleat-shim $(CLEATD) $(addprefix $(BIN)/,$(DROP_INS))
+UNITS    := cleatd.service cleatd.socket cleat@.service
 
 .PHONY: all
 all: $(PROGRAMS)
@@ -212,11 +214,17 @@ fmt-check:
 analyze: $(PB_SRC)
 	scripts/analyze
 
-# The programs find cleat-shim beside themselves; containerd finds its shim on the PATH by name.
+# The programs find cleat-shim beside themselves; containerd finds its shim on the PATH by name; the units
+# name the programs where they are installed (PREFIX=/usr/local and /usr are places where systemd looks).
+UNIT_DIR := $(PREFIX)/lib/systemd/system
 .PHONY: install
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 0755 $(BIN)/cleat $(BIN)/cleat-shim $(DESTDIR)$(PREFIX)/bin/
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNIT_DIR)
+	install -m 0755 $(BIN)/cleat $(BIN)/cleat-shim $(CLEATD) $(DESTDIR)$(PREFIX)/bin/
+	for unit in $(UNITS); do \
+		sed 's|@bindir@|$(PREFIX)/bin|g' supervisor/systemd/$$unit.in >$(DESTDIR)$(UNIT_DIR)/$$unit && \
+			chmod 0644 $(DESTDIR)$(UNIT_DIR)/$$unit || exit; \
+	done
 	for name in $(DROP_INS); do ln -sf cleat-shim $(DESTDIR)$(PREFIX)/bin/$$name || exit; done
 
 # test/soak/test_churn: random calls from clients that are killed, beside a model

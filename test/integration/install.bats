@@ -19,13 +19,20 @@ install_to() { # VARIABLE=VALUE...
 		>"$T/make.out" 2>&1 </dev/null 3>&- || { cat "$T/make.out"; return 1; }
 }
 
-@test "four names below DESTDIR and PREFIX, and nothing else" {
+@test "programs and units below DESTDIR and PREFIX, and nothing else" {
+	local cleatd=''
+
 	install_to DESTDIR="$T/work/dest" PREFIX=/opt/cleat
-	assert_equal "$(find "$T/work" -mindepth 1 ! -type d -printf '%P %y%m,' | tr , '\n' | sort)" \
+	[[ ! -e $SOURCE/supervisor/main.c ]] || cleatd='
+dest/opt/cleat/bin/cleatd f755'
+	assert_equal "$(find "$T/work" -mindepth 1 ! -type d -printf '%P %y%m,' | tr , '\n' | LC_ALL=C sort)" \
 		"dest/opt/cleat/bin/cleat f755
-dest/opt/cleat/bin/cleat-shim f755
+dest/opt/cleat/bin/cleat-shim f755$cleatd
 dest/opt/cleat/bin/containerd-shim-cleat-v2 l777
-dest/opt/cleat/bin/containerd-shim-runc-cleat l777"
+dest/opt/cleat/bin/containerd-shim-runc-cleat l777
+dest/opt/cleat/lib/systemd/system/cleat@.service f644
+dest/opt/cleat/lib/systemd/system/cleatd.service f644
+dest/opt/cleat/lib/systemd/system/cleatd.socket f644"
 	# twice is no more than once
 	install_to DESTDIR="$T/work/dest" PREFIX=/opt/cleat
 	assert_equal "$(find "$T/work" -type l -printf '%l\n')" "cleat-shim
@@ -45,4 +52,32 @@ cleat-shim"
 		"$T/work/usr/bin/cleat-shim"
 	cleat delete "$ID"
 	assert_match "$("$T/work/usr/bin/containerd-shim-cleat-v2" -v)" "cleat"
+}
+
+# systemd's own words, as far as it has any: of a program that is not there it would say so
+@test "systemd finds nothing wrong with the units" {
+	local units=$T/work/usr/lib/systemd/system unit
+
+	command -v systemd-analyze >/dev/null || skip "there is no systemd-analyze"
+	install_to PREFIX="$T/work/usr"
+	[[ -e $T/work/usr/bin/cleatd ]] || cp "$T/work/usr/bin/cleat" "$T/work/usr/bin/cleatd"
+	for unit in cleatd.service cleatd.socket cleat@web.service; do
+		run systemd-analyze verify "$units/$unit"
+		assert_status 0
+		assert_equal "$output" ""
+	done
+	# each program that they name is one that was installed
+	assert_equal "$(sed -n 's/^Exec[A-Za-z]*=-\{0,1\}\([^ ]*\) .*/\1/p; s/^Exec[A-Za-z]*=\([^ ]*\)$/\1/p' \
+		"$units"/cleat* | sort -u)" "/bin/kill
+$T/work/usr/bin/cleat
+$T/work/usr/bin/cleatd"
+	# what it calls the exposure, for who reads the log: why it is what it is stands in the unit
+	systemd-analyze security --offline=yes "$units/cleatd.service" | tail -n 1 | sed 's/^/# /' >&3 || true
+}
+
+@test "neither a mount namespace nor a filter is set about shims, which would outlast it" {
+	run grep -hE "^(Protect|Private|Restrict|SystemCall|NoNewPriv|Capab|ReadOnly|Inacc|Limit|UMask|OOMScore)" \
+		"$SOURCE"/supervisor/systemd/*.service.in
+	assert_equal "$output" ""
+	assert_equal "$(grep -h '^KillMode=' "$SOURCE"/supervisor/systemd/cleatd.service.in)" KillMode=process
 }
