@@ -82,7 +82,7 @@ static int connect_path(const char *path, bool wait, int *ret)
 	return r;
 }
 
-static int connect_error(int r, const char *path, struct error *err)
+static int connect_error(int r, const char *path, bool waited, struct error *err)
 {
 	switch (r) {
 	case -ENOENT:
@@ -90,8 +90,8 @@ static int connect_error(int r, const char *path, struct error *err)
 	case -ECONNREFUSED:
 		return error_set(err, CODE_UNAVAILABLE, "%s: nobody listens there", path);
 	case -EAGAIN:
-		return error_set(
-			err, CODE_UNAVAILABLE, "%s: the server takes no connections", path);
+		return error_set(err, waited ? CODE_DEADLINE_EXCEEDED : CODE_UNAVAILABLE,
+			"%s: the server takes no connections", path);
 	default:
 		return error_errno(err, r, "cannot connect to %s", path);
 	}
@@ -104,7 +104,7 @@ int ttrpc_client_connect(
 	int r = connect_path(path, !base, &fd);
 
 	if (r < 0)
-		return connect_error(r, path, err);
+		return connect_error(r, path, !base, err);
 	r = ttrpc_client_new(fd, base, ret, err);
 	if (r == 0)
 		TAKE_FD(fd);

@@ -4,10 +4,11 @@
 /*
  * The calling side of ttrpc. One connection, any number of calls at once.
  *
- * Two ways to use one: blocking (the command line's short commands, tests), or with an event_base,
+ * Three ways to use one: blocking; in parts, for those who wait by themselves; or with an event_base,
  * where every call has a callback. Error results carry the server's code and sentence.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,8 +40,8 @@ struct ttrpc_request {
 /*
  * Connects to a socket by path; a path longer than sun_path allows is reached through its folder.
  * base: NULL for blocking use. CODE_NOT_FOUND (no such socket), CODE_UNAVAILABLE (nobody
- * listens, or the connection was not taken in time: 2 s, with a base at once), or another code
- * with a sentence.
+ * listens), CODE_DEADLINE_EXCEEDED (the connection was not taken in 2 s; with a base that is told at
+ * once, as CODE_UNAVAILABLE), or another code with a sentence.
  */
 int ttrpc_client_connect(
 	const char *path, struct event_base *base, struct ttrpc_client **ret, struct error *err);
@@ -78,6 +79,36 @@ int ttrpc_client_stream(struct ttrpc_client *client, const struct ttrpc_request 
  */
 int ttrpc_client_next(struct ttrpc_client *client, uint32_t stream, int64_t timeout_ms,
 	ProtobufCMessage **ret, struct error *err);
+
+/*
+ * In parts, without a base: nothing here waits. Several threads may share a connection so, each of
+ * these under their lock.
+ *
+ * Posts a request: sends what the socket takes of it, the rest is sent by ttrpc_client_pump()
+ * (LIMIT_QUEUED_REPLIES bytes at most wait; a request more ends the connection). timeout_ms is for the
+ * server alone.
+ */
+int ttrpc_client_post(struct ttrpc_client *client, const struct ttrpc_request *request, bool stream,
+	uint32_t *ret_stream, struct error *err);
+/* Whether something waits for room in the socket. */
+bool ttrpc_client_wants_write(const struct ttrpc_client *client);
+/*
+ * Writes and reads what can be now. 0, or a code once the connection is over, as ttrpc_client_call()
+ * tells it; its descriptor stays open until ttrpc_client_free(), so that others may be polling it.
+ */
+int ttrpc_client_pump(struct ttrpc_client *client, struct error *err);
+/* Whether an answer, or the next of a stream, has come. */
+bool ttrpc_client_has_answer(const struct ttrpc_client *client, uint32_t stream);
+/* Whether ttrpc_client_take() has something to tell: an answer, or that none will come. */
+bool ttrpc_client_is_ready(const struct ttrpc_client *client, uint32_t stream);
+/*
+ * What has come: as ttrpc_client_call() and ttrpc_client_next() tell it. Where nothing has, or the
+ * number is unknown: CODE_FAILED_PRECONDITION.
+ */
+int ttrpc_client_take(
+	struct ttrpc_client *client, uint32_t stream, ProtobufCMessage **ret, struct error *err);
+/* Forgets a call or stream: what still comes for it is dropped. */
+void ttrpc_client_forget(struct ttrpc_client *client, uint32_t stream);
 
 /*
  * Asynchronous. on_reply runs once for a unary call: code 0 and the message (owned by the client,

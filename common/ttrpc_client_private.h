@@ -3,7 +3,7 @@
 
 /*
  * What the parts of the client share: ttrpc_client.c (connecting, messages to and from frames),
- * ttrpc_client_blocking.c and ttrpc_client_async.c. Included by nothing else.
+ * ttrpc_client_parts.c, ttrpc_client_blocking.c over it, and ttrpc_client_async.c. Included by nothing else.
  */
 
 #include "common/list.h"
@@ -17,7 +17,7 @@ struct ttrpc_client {
 	uint32_t next_stream;
 	bool exhausted; /* every stream id has been used */
 
-	struct list inboxes; /* blocking: calls and streams that wait for frames */
+	struct list inboxes; /* without a base: calls and streams that wait for frames */
 	size_t kept;	     /* bytes in them */
 	int interrupt_fd;    /* blocking: its reader wants to wait no more; -1: none */
 
@@ -28,7 +28,7 @@ struct ttrpc_client {
 
 /* Ends the async part of a client: drops pendings without their callbacks. */
 void ttrpc_client_drop_pendings(struct ttrpc_client *client);
-/* Ends the blocking part. */
+/* Ends the part without a base. */
 void ttrpc_client_drop_inboxes(struct ttrpc_client *client);
 
 extern const struct ttrpc_conn_ops ttrpc_client_async_ops;

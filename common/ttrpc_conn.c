@@ -168,11 +168,19 @@ static void queue_consume(struct ttrpc_conn *conn, size_t n)
 	}
 }
 
+static bool conn_is_armed(const struct ttrpc_conn *conn)
+{
+	return event_initialized(&conn->write_event) &&
+	       event_pending(&conn->write_event, EV_WRITE, NULL);
+}
+
 /* Waits for room exactly while something is queued. 0 or -ENOMEM. */
 static int conn_arm(struct ttrpc_conn *conn)
 {
-	bool armed = event_pending(&conn->write_event, EV_WRITE, NULL);
+	bool armed = conn_is_armed(conn);
 
+	if (!event_initialized(&conn->write_event))
+		return 0; /* without a loop whoever owns it waits */
 	if (list_is_empty(&conn->queue))
 		return armed ? event_del(&conn->write_event) : 0;
 	return armed || event_add(&conn->write_event, NULL) == 0 ? 0 : -ENOMEM;
@@ -234,7 +242,7 @@ static int conn_send(
 	/* a round of the loop writes when it is over what was held together in it */
 	if (conn->dispatching && conn->queued < HOLD_MAX)
 		return 0;
-	return event_pending(&conn->write_event, EV_WRITE, NULL) ? 0 : conn_flush(conn);
+	return conn_is_armed(conn) ? 0 : conn_flush(conn);
 }
 
 int ttrpc_conn_send(
@@ -254,9 +262,20 @@ void ttrpc_conn_break(struct ttrpc_conn *conn)
 	if (conn->broken)
 		return;
 	conn->broken = true;
+	if (!event_initialized(&conn->write_event))
+		return;
 	event_del(&conn->write_event);
 	if (!conn->dispatching)
 		event_active(&conn->read_event, EV_READ, 0);
+}
+
+int ttrpc_conn_flush(struct ttrpc_conn *conn)
+{
+	int r = conn->broken ? -EPIPE : conn_flush(conn);
+
+	if (r < 0)
+		ttrpc_conn_break(conn);
+	return r;
 }
 
 static int conn_on_frame(const struct ttrpc_header *header, const uint8_t *data, void *userdata)

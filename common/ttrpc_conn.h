@@ -46,7 +46,8 @@ struct ttrpc_conn {
 };
 
 /*
- * Takes over a connected socket; base NULL: no events, for those who wait by themselves. 0 or
+ * Takes over a connected socket; base NULL: no events, for those who wait by themselves
+ * (ttrpc_conn_flush(), and reading through conn->reader). 0 or
  * -errno (then fd is not consumed).
  */
 int ttrpc_conn_init(struct ttrpc_conn *conn, struct event_base *base, int fd_take,
@@ -58,7 +59,7 @@ int ttrpc_conn_init(struct ttrpc_conn *conn, struct event_base *base, int fd_tak
  */
 void ttrpc_conn_deinit(struct ttrpc_conn *conn);
 
-/* Sends and receives no more; on_end will run from the loop. */
+/* Sends and receives no more; on_end will run from the loop (without a base: it is marked, no more). */
 void ttrpc_conn_break(struct ttrpc_conn *conn);
 
 /*
@@ -69,6 +70,12 @@ void ttrpc_conn_break(struct ttrpc_conn *conn);
  */
 int ttrpc_conn_send(
 	struct ttrpc_conn *conn, const uint8_t *frame, size_t n, const int *fds, size_t n_fds);
+
+/*
+ * Without a base: writes what is queued, as far as the peer takes it now. 0, or -errno: then the
+ * connection is over.
+ */
+int ttrpc_conn_flush(struct ttrpc_conn *conn);
 
 /* Whether all that was accepted up to this position (a value of conn->accepted) is written. */
 static inline bool ttrpc_conn_has_written(const struct ttrpc_conn *conn, uint64_t position)
