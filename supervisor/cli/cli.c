@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From argv to a command and back to an exit status. The only place that prints errors. Never
- * talks to a shim. Subtle: a socket of cleatd that answers is an error, never passed over, since
- * two owners of one folder would each think that they are alone.
+ * From argv to a command and back to an exit status. The only place that prints errors. Subtle: the
+ * standard streams are opened where they are missing, or a socket could come to stand in their place.
  */
 #include "supervisor/cli/cli.h"
 
@@ -11,8 +10,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -54,23 +51,12 @@ static void print_error(const struct error *err)
 	fprintf(stderr, "cleat: %s\n", clean ? clean : code_name(err->code));
 }
 
-int cli_wrap_container(struct error *err, const char *id)
-{
-	const char *m = error_message(err);
-	size_t n = strlen(id);
-
-	if (!*id || (strncmp(m, "container ", 10) == 0 && strncmp(m + 10, id, n) == 0 &&
-			    strchr(": ", m[10 + n])))
-		return err->code;
-	return error_wrap(err, "container %s", id);
-}
-
 void cli_complain(const char *id, const struct error *err)
 {
 	_cleanup_error_ struct error copy = ERROR_INIT;
 
 	error_set(&copy, err->code, "%s", error_message(err));
-	cli_wrap_container(&copy, id);
+	client_wrap(&copy, id);
 	print_error(&copy);
 }
 
@@ -93,32 +79,10 @@ static void open_standard_streams(void)
 		close(fd);
 }
 
-/* 0: nobody listens there. Otherwise CODE_UNAVAILABLE, or what stands in the way. */
-static int refuse_cleatd(const char *path, struct error *err)
-{
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	_cleanup_close_ int fd = -1;
-
-	if (strlen(path) >= sizeof(sa.sun_path))
-		return access(path, F_OK) < 0 ? 0
-					      : error_set(err, CODE_INVALID_ARGUMENT,
-							"%s: too long for a socket's path", path);
-	strcpy(sa.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return error_errno(err, -errno, "socket");
-	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 || errno == EAGAIN)
-		return error_set(err, CODE_UNAVAILABLE,
-			"cleatd answers on %s, and this cleat cannot speak to it", path);
-	if (errno == ENOENT || errno == ECONNREFUSED)
-		return 0;
-	return error_errno(err, -errno, "%s", path);
-}
-
 static int set_root(struct cli *cli, struct error *err)
 {
 	if (cli->g.root && cli->g.root[0] == '/') {
-		cli->root = cli->g.root;
+		cli->place.root = cli->g.root;
 		return 0;
 	}
 	if (cli->g.root) {
@@ -136,7 +100,7 @@ static int set_root(struct cli *cli, struct error *err)
 			return error_set(err, CODE_FAILED_PRECONDITION,
 				"no folder to work in: XDG_RUNTIME_DIR is not set, and neither is --root");
 	}
-	cli->root = cli->root_owned;
+	cli->place.root = cli->root_owned;
 	return 0;
 }
 
@@ -153,7 +117,7 @@ static int set_deadline(struct cli *cli, struct error *err)
 	if (end == text || *end || errno || !(seconds >= 0.001) || seconds > 86400)
 		return error_set(err, CODE_INVALID_ARGUMENT,
 			"--deadline \"%s\" must be a number of seconds, up to 86400", text);
-	cli->deadline_ms = (uint32_t)(seconds * 1000);
+	cli->place.deadline_ms = (uint32_t)(seconds * 1000);
 	return 0;
 }
 
@@ -166,10 +130,10 @@ static int check_globals(struct cli *cli, struct error *err)
 			"--format \"%s\" is neither table nor json", format);
 	if (format && strcmp(format, "json") == 0)
 		cli->g.json = true;
-	cli->ns = cli->g.ns ? cli->g.ns : "default";
+	cli->place.ns = cli->g.ns ? cli->g.ns : "default";
 	if (cli->g.debug)
 		log_init(LOG_LEVEL_DEBUG, STDERR_FILENO);
-	if (id_check(cli->ns, "namespace", err) != 0)
+	if (id_check(cli->place.ns, "namespace", err) != 0)
 		return err->code;
 	return set_deadline(cli, err);
 }
@@ -177,7 +141,7 @@ static int check_globals(struct cli *cli, struct error *err)
 /* Settles how shims are reached. */
 static int set_via(struct cli *cli, struct error *err)
 {
-	_cleanup_free_ char *path = NULL;
+	struct client_place *place = &cli->place;
 	int r;
 
 	if (cli->g.socket && cli->g.shim)
@@ -186,19 +150,24 @@ static int set_via(struct cli *cli, struct error *err)
 	r = set_root(cli, err);
 	if (r != 0)
 		return r;
-	if (cli->g.shim) {
-		cli->via = VIA_SHIM;
-		return 0;
+	if (client_lines_new(&place->lines) < 0)
+		return error_errno(err, -ENOMEM, "connections");
+	place->debug = cli->g.debug;
+	place->via = cli->g.shim ? CLIENT_VIA_SHIM : CLIENT_VIA_CLEATD;
+	place->socket = cli->g.shim ? cli->g.shim : cli->g.socket;
+	if (!place->socket) {
+		if (asprintf(&cli->socket_owned, "%s/cleatd.sock", place->root) < 0) {
+			cli->socket_owned = NULL;
+			return error_errno(err, -ENOMEM, "%s", place->root);
+		}
+		place->socket = cli->socket_owned;
+		place->falls_back = true;
 	}
-	if (cli->g.socket) {
-		r = refuse_cleatd(cli->g.socket, err);
-		return r != 0 ? r
-			      : error_set(err, CODE_UNAVAILABLE, "no cleatd answers on %s",
-					cli->g.socket);
-	}
-	if (asprintf(&path, "%s/cleatd.sock", cli->root) < 0)
-		return error_errno(err, -ENOMEM, "%s", cli->root);
-	return refuse_cleatd(path, err);
+	r = client_place_choose(place, err);
+	/* who names a socket means cleatd */
+	if (r == CODE_NOT_FOUND || r == CODE_UNAVAILABLE)
+		return error_set(err, CODE_UNAVAILABLE, "no cleatd answers on %s", place->socket);
+	return r;
 }
 
 /* A mistake on the command line: the sentence, and where to look. */
@@ -311,6 +280,8 @@ int cli_main(int argc, char **argv)
 	if (r != 0)
 		print_error(&err);
 	options_free(global_options, &cli.g);
+	client_lines_free(cli.place.lines);
 	free(cli.root_owned);
+	free(cli.socket_owned);
 	return r != 0 ? cli.failure : cli.status;
 }

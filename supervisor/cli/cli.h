@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "common/argv.h"
+#include "common/client_target.h"
 #include "common/error.h"
 #include "supervisor/cli/options.h"
 
@@ -22,12 +23,6 @@ enum {
 	STATUS_SIGNAL = 128, /* plus the signal */
 };
 
-/* How this invocation reaches shims. */
-enum via {
-	VIA_DIRECT, /* through the folders under the root */
-	VIA_SHIM,   /* one shim's socket, named with --shim */
-};
-
 struct globals {
 	const char *socket, *shim, *root, *ns, *runtime, *format, *deadline;
 	struct argv runtime_options;
@@ -36,13 +31,11 @@ struct globals {
 
 struct cli {
 	struct globals g;
-	enum via via;
-	const char *root, *ns;
-	char *root_owned;
+	struct client_place place; /* how this invocation reaches shims */
+	char *root_owned, *socket_owned;
 	const struct command *command;
-	uint32_t deadline_ms; /* of a runtime call; 0: the default */
-	int status;	      /* what a command that succeeds exits with: 0, or its process's */
-	int failure;	      /* what one that fails exits with */
+	int status;  /* what a command that succeeds exits with: 0, or its process's */
+	int failure; /* what one that fails exits with */
 };
 
 enum command_group {
@@ -83,9 +76,6 @@ extern const struct option global_options[];
 
 /* The whole program: what main() returns. */
 int cli_main(int argc, char **argv);
-
-/* Puts "container ID: " before err's sentence, once. Returns err's code. */
-int cli_wrap_container(struct error *err, const char *id);
 
 /* Prints an error that does not change what the program exits with. */
 void cli_complain(const char *id, const struct error *err);

@@ -4,8 +4,8 @@
 
 #include "supervisor/cli/cli.h"
 #include "supervisor/cli/criu_options.h"
-#include "supervisor/cli/target.h"
-#include "supervisor/cli/task.h"
+#include "common/client_target.h"
+#include "common/client_call.h"
 
 struct checkpoint_options {
 	struct criu_options criu;
@@ -30,7 +30,7 @@ static int run_checkpoint(
 	const struct checkpoint_options *o = options;
 	_cleanup_criu_paths_ struct criu_paths paths = { 0 };
 	Cleat__Shim__V1__CriuOptions m;
-	struct target t;
+	struct client_target t;
 	int r;
 
 	(void)argc;
@@ -39,11 +39,11 @@ static int run_checkpoint(
 			"--leave-running and --pre-dump exclude each other");
 	r = criu_options_fill(&o->criu, &m, &paths, err);
 	if (r == 0)
-		r = target_open_living(cli, argv[0], NULL, &t, err);
+		r = client_target_open_living(&cli->place, argv[0], NULL, &t, err);
 	if (r != 0)
 		return r;
-	r = task_checkpoint(cli, &t, paths.image, &m, err);
-	target_close(&t);
+	r = client_call_checkpoint(&t, paths.image, &m, err);
+	client_target_close(&t);
 	return r;
 }
 

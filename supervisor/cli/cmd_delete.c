@@ -13,8 +13,8 @@
 #include "common/limits.h"
 #include "common/orphan.h"
 #include "supervisor/cli/cli.h"
-#include "supervisor/cli/target.h"
-#include "supervisor/cli/task.h"
+#include "common/client_target.h"
+#include "common/client_call.h"
 
 struct delete_options {
 	const char *exec_id;
@@ -28,10 +28,10 @@ static const struct option delete_option_table[] = {
 };
 
 /* *ret: whether there is a container, and whether it is frozen. */
-static int look(struct target *t, bool *ret_exists, bool *ret_frozen, struct error *err)
+static int look(struct client_target *t, bool *ret_exists, bool *ret_frozen, struct error *err)
 {
 	Cleat__Shim__V1__InfoResponse *info;
-	int r = monitor_info(t, ANSWER_MS, &info, err);
+	int r = client_call_info(t, CLIENT_ANSWER_MS, &info, err);
 
 	if (r != 0)
 		return r;
@@ -42,68 +42,68 @@ static int look(struct target *t, bool *ret_exists, bool *ret_frozen, struct err
 }
 
 /* Kills and waits for the end; what has ended already is fine. */
-static int end_process(
-	struct cli *cli, struct target *t, const char *exec_id, bool frozen, struct error *err)
+static int end_process(struct client_target *t, const char *exec_id, bool frozen, struct error *err)
 {
-	struct task_exit exit;
-	int r = task_kill(cli, t, exec_id, SIGKILL, false, err);
+	struct client_exit exit;
+	int r = client_call_kill(t, exec_id, SIGKILL, false, err);
 
 	if (r == CODE_NOT_FOUND || r == CODE_FAILED_PRECONDITION) {
 		error_clear(err);
 		return 0;
 	}
 	if (r == 0 && frozen)
-		r = task_resume(cli, t, err);
+		r = client_call_resume(t, err);
 	if (r != 0 && !frozen)
 		return r;
 	error_clear(err);
-	return task_wait(t, exec_id, STOP_GRACE_MS, &exit, err);
+	return client_call_wait(t, exec_id, STOP_GRACE_MS, &exit, err);
 }
 
-static int delete_init(struct cli *cli, struct target *t, bool force, struct error *err)
+static int delete_init(struct client_target *t, bool force, struct error *err)
 {
 	bool exists = true, frozen = false;
 	int r = force ? look(t, &exists, &frozen, err) : 0;
 
 	if (r == 0 && exists && force)
-		r = end_process(cli, t, "", frozen, err);
+		r = end_process(t, "", frozen, err);
 	if (r == 0 && exists)
-		r = task_delete(cli, t, "", err);
+		r = client_call_delete(t, "", NULL, err);
 	if (r == 0)
-		task_shutdown(t);
+		client_call_shutdown(t);
 	return r;
 }
 
-static int delete_exec(
-	struct cli *cli, struct target *t, const char *exec_id, bool force, struct error *err)
+static int delete_exec(struct client_target *t, const char *exec_id, bool force, struct error *err)
 {
-	int r = force ? end_process(cli, t, exec_id, false, err) : 0;
+	int r = force ? end_process(t, exec_id, false, err) : 0;
 
-	return r == 0 ? task_delete(cli, t, exec_id, err) : r;
+	return r == 0 ? client_call_delete(t, exec_id, NULL, err) : r;
 }
 
 static int run_delete(
 	struct cli *cli, const void *options, int argc, char **argv, struct error *err)
 {
 	const struct delete_options *o = options;
-	struct target t;
+	struct client_target t;
 	int r;
 
 	(void)argc;
 	if (o->exec_id && id_check(o->exec_id, "exec id", err) != 0)
 		return err->code;
-	r = o->exec_id ? target_open_living(cli, argv[0], NULL, &t, err)
-		       : target_open(cli, argv[0], NULL, &t, err);
+	r = o->exec_id ? client_target_open_living(&cli->place, argv[0], NULL, &t, err)
+		       : client_target_open(&cli->place, argv[0], NULL, &t, err);
 	if (r != 0)
 		return r;
-	if (!t.client)
+	if (t.is_hub && !o->exec_id)
+		r = client_call_delete_hub(&t, o->force, NULL, err);
+	else if (!t.line)
 		r = orphan_delete(&t.dir, o->force, err);
 	else if (o->exec_id)
-		r = delete_exec(cli, &t, o->exec_id, o->force, err);
+		r = delete_exec(&t, o->exec_id, o->force, err);
 	else
-		r = delete_init(cli, &t, o->force, err);
-	target_close(&t);
-	return r == 0 ? 0 : cli_wrap_container(err, argv[0]);
+		r = delete_init(&t, o->force, err);
+	client_target_close(&t);
+	return r == 0 ? 0 : client_wrap(err, argv[0]);
 }
 
 const struct command command_delete = {

@@ -22,9 +22,9 @@
 #include "common/limits.h"
 #include "supervisor/cli/cli.h"
 #include "supervisor/cli/creation.h"
-#include "supervisor/cli/rpc.h"
+#include "common/client_rpc.h"
 #include "supervisor/cli/session.h"
-#include "supervisor/cli/task.h"
+#include "common/client_call.h"
 
 #define PROCESS_TYPE	"types.containerd.io/opencontainers/runtime-spec/1/Process"
 #define RANDOM_ID_BYTES 8
@@ -137,14 +137,14 @@ static int use_info(struct exec *e, const Cleat__Shim__V1__InfoResponse *info, s
 	return r != 0 ? r : make_process(e, &b, err);
 }
 
-static int make_spec(struct exec *e, struct target *t, struct error *err)
+static int make_spec(struct exec *e, struct client_target *t, struct error *err)
 {
 	Cleat__Shim__V1__InfoResponse *info;
 	int r;
 
 	if (e->o->process)
 		return read_process_file(e, err);
-	r = monitor_info(t, ANSWER_MS, &info, err);
+	r = client_call_info(t, CLIENT_ANSWER_MS, &info, err);
 	if (r != 0)
 		return r;
 	r = use_info(e, info, err);
@@ -174,11 +174,12 @@ static void on_info(
 }
 
 static int make_spec_looping(
-	struct exec *e, struct target *t, struct event_base *base, struct error *err)
+	struct exec *e, struct client_target *t, struct event_base *base, struct error *err)
 {
 	Cleat__Shim__V1__InfoRequest m = CLEAT__SHIM__V1__INFO_REQUEST__INIT;
 	struct spec_wait wait = { e, base, err, CODE_UNAVAILABLE };
-	const struct ttrpc_request request = rpc_request(&rpc_info, &m.base, ANSWER_MS);
+	const struct ttrpc_request request =
+		client_rpc_request(&rpc_info, &m.base, CLIENT_ANSWER_MS);
 	struct ttrpc_pending *pending;
 	int r;
 
@@ -226,24 +227,24 @@ static void set_request(struct exec *e, const struct streams *s)
 /* --- detached --- */
 
 /* Ends what nobody could name, since its id was not told yet; errors have been told already. */
-static void undo(struct exec *e, struct target *t, bool started)
+static void undo(struct exec *e, struct client_target *t, bool started)
 {
 	_cleanup_error_ struct error ignored = ERROR_INIT;
-	struct task_exit exit;
+	struct client_exit exit;
 
-	if (started && task_kill(e->cli, t, e->exec_id, SIGKILL, false, &ignored) == 0)
-		task_wait(t, e->exec_id, ANSWER_MS, &exit, &ignored);
-	task_delete(e->cli, t, e->exec_id, &ignored);
+	if (started && client_call_kill(t, e->exec_id, SIGKILL, false, &ignored) == 0)
+		client_call_wait(t, e->exec_id, CLIENT_ANSWER_MS, &exit, &ignored);
+	client_call_delete(t, e->exec_id, NULL, &ignored);
 }
 
-static int start_detached(struct exec *e, struct target *t, struct error *err)
+static int start_detached(struct exec *e, struct client_target *t, struct error *err)
 {
 	uint32_t pid;
-	int r = task_exec(t, &e->request, err);
+	int r = client_call_exec(t, &e->request, NULL, err);
 
 	if (r != 0)
 		return r;
-	r = task_start(e->cli, t, e->exec_id, &pid, err);
+	r = client_call_start(t, e->exec_id, &pid, err);
 	if (r != 0) {
 		e->cli->failure = failure_status(err);
 		undo(e, t, false);
@@ -260,9 +261,9 @@ static int start_detached(struct exec *e, struct target *t, struct error *err)
 
 static int exec_detached(struct exec *e, struct error *err)
 {
-	struct target t = TARGET_INIT;
+	struct client_target t = CLIENT_TARGET_INIT;
 	struct streams streams;
-	int r = target_open_living(e->cli, e->id, NULL, &t, err);
+	int r = client_target_open_living(&e->cli->place, e->id, NULL, &t, err);
 
 	if (r == 0)
 		r = make_spec(e, &t, err);
@@ -271,13 +272,14 @@ static int exec_detached(struct exec *e, struct error *err)
 		set_request(e, &streams);
 		r = start_detached(e, &t, err);
 	}
-	target_close(&t);
+	client_target_close(&t);
 	return r;
 }
 
 /* --- in the foreground --- */
 
-static int exec_session(struct exec *e, struct session *s, struct target *t, struct error *err)
+static int exec_session(
+	struct exec *e, struct session *s, struct client_target *t, struct error *err)
 {
 	int r = make_spec_looping(e, t, s->base, err);
 
@@ -296,16 +298,16 @@ static int exec_session(struct exec *e, struct session *s, struct target *t, str
 
 static int exec_foreground(struct exec *e, struct error *err)
 {
-	struct target t = TARGET_INIT;
+	struct client_target t = CLIENT_TARGET_INIT;
 	struct session s;
 	int r = session_init(&s, e->cli, err);
 
 	if (r != 0)
 		return r;
-	r = target_open_living(e->cli, e->id, s.base, &t, err);
+	r = client_target_open_living(&e->cli->place, e->id, s.base, &t, err);
 	if (r == 0)
 		r = exec_session(e, &s, &t, err);
-	target_close(&t);
+	client_target_close(&t);
 	session_deinit(&s);
 	return r;
 }
@@ -325,7 +327,7 @@ static int run_exec(struct cli *cli, const void *options, int argc, char **argv,
 	if (r == 0)
 		r = e.o->detach ? exec_detached(&e, err) : exec_foreground(&e, err);
 	free(e.spec);
-	return r == 0 ? 0 : cli_wrap_container(err, e.id);
+	return r == 0 ? 0 : client_wrap(err, e.id);
 }
 
 const struct command command_exec = {

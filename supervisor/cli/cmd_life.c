@@ -11,9 +11,9 @@
 
 #include "supervisor/cli/cli.h"
 #include "supervisor/cli/creation.h"
-#include "supervisor/cli/rpc.h"
+#include "common/client_rpc.h"
 #include "supervisor/cli/session.h"
-#include "supervisor/cli/task.h"
+#include "common/client_call.h"
 
 #define CREATE_OPTIONS                                                                             \
 	OPTION_VALUE('b', "bundle", "DIR", struct create_options, bundle,                          \
@@ -65,52 +65,49 @@ static const struct option restore_option_table[] = {
 
 static void set_streams(struct creation *c, const struct streams *s)
 {
-	c->request.stdin = (char *)s->stdin_uri;
-	c->request.stdout = (char *)s->stdout_uri;
-	c->request.stderr = (char *)s->stderr_uri;
+	c->made.request.stdin = (char *)s->stdin_uri;
+	c->made.request.stdout = (char *)s->stdout_uri;
+	c->made.request.stderr = (char *)s->stderr_uri;
 }
 
 /* Removes what was created and does not run; errors have been told already. */
-static void undo(struct cli *cli, struct target *t)
+static void undo(struct client_target *t)
 {
 	_cleanup_error_ struct error ignored = ERROR_INIT;
-	struct task_exit exit;
+	struct client_exit exit;
 
-	if (task_kill(cli, t, "", SIGKILL, false, &ignored) == 0)
-		task_wait(t, "", ANSWER_MS, &exit, &ignored);
-	if (task_delete(cli, t, "", &ignored) == 0)
-		task_shutdown(t);
+	if (client_call_kill(t, "", SIGKILL, false, &ignored) == 0)
+		client_call_wait(t, "", CLIENT_ANSWER_MS, &exit, &ignored);
+	if (client_call_delete(t, "", NULL, &ignored) == 0)
+		client_call_shutdown(t);
 }
 
 static int create(struct cli *cli, struct creation *c, struct error *err)
 {
-	struct target *t = &c->target;
+	struct client_target *t = &c->made.target;
 	struct streams streams;
 	uint32_t pid;
 	int r;
 
-	streams_detached(c->terminal, c->options->log, &streams);
+	streams_detached(c->made.terminal, c->options->log, &streams);
 	set_streams(c, &streams);
-	r = task_create(cli, t, &c->request, &pid, err);
+	r = client_creation_send(&c->made, NULL, &pid, err);
 	if (r != 0) {
 		cli->failure = failure_status(err);
-		/* a shim that somebody else started may be asked again */
-		if (cli->via == VIA_DIRECT)
-			task_shutdown(t);
 		return r;
 	}
 	/* what is restored when it is started has no pid yet */
 	r = pid ? pid_file_write(c->options->pid_file, pid, err) : 0;
 	if (r != 0)
-		undo(cli, t);
+		undo(t);
 	return r;
 }
 
 /* pid_file: NULL: none, or it is written already. */
-static int start(struct cli *cli, struct target *t, const char *pid_file, struct error *err)
+static int start(struct cli *cli, struct client_target *t, const char *pid_file, struct error *err)
 {
 	uint32_t pid;
-	int r = task_start(cli, t, "", &pid, err);
+	int r = client_call_start(t, "", &pid, err);
 
 	if (r != 0)
 		cli->failure = failure_status(err);
@@ -131,10 +128,10 @@ static int run_detached(
 	r = creation_begin(cli, o, id, NULL, &c, err);
 	if (r == 0)
 		r = create(cli, &c, err);
-	if (r == 0 && o->start && !c.runs) {
-		r = start(cli, &c.target, o->restore ? o->pid_file : NULL, err);
+	if (r == 0 && o->start && !c.made.runs) {
+		r = start(cli, &c.made.target, o->restore ? o->pid_file : NULL, err);
 		if (r != 0)
-			undo(cli, &c.target);
+			undo(&c.made.target);
 	}
 	creation_end(&c);
 	return r;
@@ -144,18 +141,18 @@ static int run_detached(
 
 static int run_session(struct session *s, struct creation *c, struct error *err)
 {
-	int r = streams_foreground(c->terminal, c->options->log, &s->streams, err);
+	int r = streams_foreground(c->made.terminal, c->options->log, &s->streams, err);
 
 	if (r != 0)
 		return r;
-	s->target = &c->target;
+	s->target = &c->made.target;
 	s->is_init = true;
-	s->runs = c->runs;
-	s->terminal = c->terminal;
+	s->runs = c->made.runs;
+	s->terminal = c->made.terminal;
 	s->remove = c->options->remove;
 	s->pid_file = c->options->pid_file;
 	set_streams(c, &s->streams);
-	return session_run(s, &rpc_create, &c->request.base, err);
+	return session_run(s, &rpc_create, &c->made.request.base, err);
 }
 
 static int run_foreground(
@@ -197,15 +194,15 @@ static int run_create(
 
 static int run_start(struct cli *cli, const void *options, int argc, char **argv, struct error *err)
 {
-	struct target t;
-	int r = target_open_living(cli, argv[0], NULL, &t, err);
+	struct client_target t;
+	int r = client_target_open_living(&cli->place, argv[0], NULL, &t, err);
 
 	(void)options;
 	(void)argc;
 	if (r != 0)
 		return r;
 	r = start(cli, &t, NULL, err);
-	target_close(&t);
+	client_target_close(&t);
 	return r;
 }
 

@@ -17,10 +17,10 @@
 #include "common/text.h"
 #include "linux_runc.pb-c.h"
 #include "supervisor/cli/cli.h"
-#include "supervisor/cli/dead.h"
+#include "common/client_dead.h"
 #include "supervisor/cli/print.h"
-#include "supervisor/cli/target.h"
-#include "supervisor/cli/task.h"
+#include "common/client_target.h"
+#include "common/client_call.h"
 
 #define COMMAND_MAX (64u << 10)
 
@@ -81,10 +81,10 @@ static json_t *make_shim_row(const Containerd__V1__Types__ProcessInfo *p)
 	return row;
 }
 
-static int rows_from_shim(struct cli *cli, struct target *t, json_t *rows, struct error *err)
+static int rows_from_shim(struct client_target *t, json_t *rows, struct error *err)
 {
 	Containerd__Task__V2__PidsResponse *answer;
-	int r = task_pids(cli, t, &answer, err);
+	int r = client_call_pids(t, &answer, err);
 
 	if (r != 0)
 		return r;
@@ -94,11 +94,11 @@ static int rows_from_shim(struct cli *cli, struct target *t, json_t *rows, struc
 	return 0;
 }
 
-static int rows_from_runtime(struct target *t, json_t *rows, struct error *err)
+static int rows_from_runtime(struct client_target *t, json_t *rows, struct error *err)
 {
 	_cleanup_free_ pid_t *pids = NULL;
 	size_t n = 0;
-	int r = dead_pids(t, &pids, &n, err);
+	int r = client_dead_pids(t, &pids, &n, err);
 
 	for (size_t i = 0; i < n && r == 0; i++)
 		json_array_append_new(rows, make_row(pids[i], NULL));
@@ -113,15 +113,15 @@ static int run_ps(struct cli *cli, const void *options, int argc, char **argv, s
 		{ "COMMAND", "command" },
 	};
 	_cleanup_json_ json_t *rows = json_array();
-	struct target t;
-	int r = target_open(cli, argv[0], NULL, &t, err);
+	struct client_target t;
+	int r = client_target_open(&cli->place, argv[0], NULL, &t, err);
 
 	(void)options;
 	(void)argc;
 	if (r != 0)
 		return r;
-	r = t.client ? rows_from_shim(cli, &t, rows, err) : rows_from_runtime(&t, rows, err);
-	target_close(&t);
+	r = t.line ? rows_from_shim(&t, rows, err) : rows_from_runtime(&t, rows, err);
+	client_target_close(&t);
 	if (r != 0)
 		return r;
 	if (cli->g.json)

@@ -12,8 +12,8 @@
 #include "common/state_dir.h"
 #include "supervisor/cli/cli.h"
 #include "supervisor/cli/print.h"
-#include "supervisor/cli/target.h"
-#include "supervisor/cli/task.h"
+#include "common/client_target.h"
+#include "common/client_call.h"
 
 /* --- list --- */
 
@@ -37,7 +37,7 @@ static int list_one(const char *ns, const char *id, void *userdata)
 	_cleanup_error_ struct error ignored = ERROR_INIT;
 	struct listing *l = userdata;
 
-	if (state_dir_open(l->cli->root, ns, id, &dir, &ignored) != 0 ||
+	if (state_dir_open(l->cli->place.root, ns, id, &dir, &ignored) != 0 ||
 		!state_dir_is_locked(&dir) || shim_record_read(&dir, &shim, &ignored) != 0)
 		return 0;
 	json_array_append_new(l->rows, make_row(id, ns, shim.pid, shim.socket, shim.version));
@@ -47,19 +47,19 @@ static int list_one(const char *ns, const char *id, void *userdata)
 static int list_named(struct cli *cli, json_t *rows, struct error *err)
 {
 	Cleat__Shim__V1__InfoResponse *info;
-	struct target t;
-	int r = target_open(cli, NULL, NULL, &t, err);
+	struct client_target t;
+	int r = client_target_open(&cli->place, NULL, NULL, &t, err);
 
 	if (r != 0)
 		return r;
-	r = monitor_info(&t, ANSWER_MS, &info, err);
+	r = client_call_info(&t, CLIENT_ANSWER_MS, &info, err);
 	if (r == 0) {
 		json_array_append_new(
 			rows, make_row(info->id, info->namespace_, (int)info->shim_pid,
 				      info->socket, info->version));
 		cleat__shim__v1__info_response__free_unpacked(info, NULL);
 	}
-	target_close(&t);
+	client_target_close(&t);
 	return r;
 }
 
@@ -79,10 +79,10 @@ static int run_list(struct cli *cli, const void *options, int argc, char **argv,
 	(void)options;
 	(void)argc;
 	(void)argv;
-	if (cli->via == VIA_SHIM)
+	if (cli->place.via == CLIENT_VIA_SHIM)
 		r = list_named(cli, rows, err);
 	else
-		r = state_each(cli->root, cli->ns, list_one, &listing, err);
+		r = state_each(cli->place.root, cli->place.ns, list_one, &listing, err);
 	if (r != 0)
 		return r;
 	if (cli->g.json)
@@ -104,23 +104,23 @@ static int run_ping(struct cli *cli, const void *options, int argc, char **argv,
 {
 	Cleat__Shim__V1__InfoResponse *info;
 	long long before = now_us();
-	struct target t;
+	struct client_target t;
 	int r;
 
 	(void)options;
-	if (argc == 0 && cli->via != VIA_SHIM)
+	if (argc == 0 && cli->place.via != CLIENT_VIA_SHIM)
 		return error_set(err, CODE_INVALID_ARGUMENT,
 			"which shim? an ID or --shim is needed; see `cleat shim ping --help`");
-	r = target_open_living(cli, argc > 0 ? argv[0] : NULL, NULL, &t, err);
+	r = client_target_open_living(&cli->place, argc > 0 ? argv[0] : NULL, NULL, &t, err);
 	if (r != 0)
 		return r;
-	r = monitor_info(&t, ANSWER_MS, &info, err);
+	r = client_call_info(&t, CLIENT_ANSWER_MS, &info, err);
 	if (r == 0) {
 		printf("%s: ok (%lld µs)\n", info->id, now_us() - before);
 		cleat__shim__v1__info_response__free_unpacked(info, NULL);
 		r = cli_flush(err);
 	}
-	target_close(&t);
+	client_target_close(&t);
 	return r;
 }
 
@@ -128,18 +128,18 @@ static int run_ping(struct cli *cli, const void *options, int argc, char **argv,
 
 static int run_exit(struct cli *cli, const void *options, int argc, char **argv, struct error *err)
 {
-	struct target t;
+	struct client_target t;
 	int r;
 
 	(void)options;
-	if (argc == 0 && cli->via != VIA_SHIM)
+	if (argc == 0 && cli->place.via != CLIENT_VIA_SHIM)
 		return error_set(err, CODE_INVALID_ARGUMENT,
 			"which shim? an ID or --shim is needed; see `cleat shim exit --help`");
-	r = target_open_living(cli, argc > 0 ? argv[0] : NULL, NULL, &t, err);
+	r = client_target_open_living(&cli->place, argc > 0 ? argv[0] : NULL, NULL, &t, err);
 	if (r != 0)
 		return r;
-	r = shim_exit(&t, err);
-	target_close(&t);
+	r = client_call_shim_exit(&t, err);
+	client_target_close(&t);
 	return r;
 }
 

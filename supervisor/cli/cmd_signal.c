@@ -11,9 +11,9 @@
 #include "common/ids.h"
 #include "common/signals.h"
 #include "supervisor/cli/cli.h"
-#include "supervisor/cli/dead.h"
-#include "supervisor/cli/target.h"
-#include "supervisor/cli/task.h"
+#include "common/client_dead.h"
+#include "common/client_target.h"
+#include "common/client_call.h"
 
 struct kill_options {
 	const char *exec_id;
@@ -30,7 +30,7 @@ static int run_kill(struct cli *cli, const void *options, int argc, char **argv,
 {
 	const struct kill_options *o = options;
 	int sig = signal_parse(argc > 1 ? argv[1] : "TERM");
-	struct target t;
+	struct client_target t;
 	int r;
 
 	if (sig == 0)
@@ -40,27 +40,27 @@ static int run_kill(struct cli *cli, const void *options, int argc, char **argv,
 			err, CODE_INVALID_ARGUMENT, "--all and --exec-id exclude each other");
 	if (o->exec_id && id_check(o->exec_id, "exec id", err) != 0)
 		return err->code;
-	r = target_open(cli, argv[0], NULL, &t, err);
+	r = client_target_open(&cli->place, argv[0], NULL, &t, err);
 	if (r != 0)
 		return r;
-	if (t.client)
-		r = task_kill(cli, &t, o->exec_id ? o->exec_id : "", sig, o->all, err);
+	if (t.line)
+		r = client_call_kill(&t, o->exec_id ? o->exec_id : "", sig, o->all, err);
 	else
-		r = dead_kill(&t, o->exec_id ? o->exec_id : "", sig, o->all, err);
-	target_close(&t);
+		r = client_dead_kill(&t, o->exec_id ? o->exec_id : "", sig, o->all, err);
+	client_target_close(&t);
 	return r;
 }
 
 static int with_target(struct cli *cli, const char *id,
-	int (*call)(struct cli *cli, struct target *t, struct error *err), struct error *err)
+	int (*call)(struct client_target *t, struct error *err), struct error *err)
 {
-	struct target t;
-	int r = target_open_living(cli, id, NULL, &t, err);
+	struct client_target t;
+	int r = client_target_open_living(&cli->place, id, NULL, &t, err);
 
 	if (r != 0)
 		return r;
-	r = call(cli, &t, err);
-	target_close(&t);
+	r = call(&t, err);
+	client_target_close(&t);
 	return r;
 }
 
@@ -68,7 +68,7 @@ static int run_pause(struct cli *cli, const void *options, int argc, char **argv
 {
 	(void)options;
 	(void)argc;
-	return with_target(cli, argv[0], task_pause, err);
+	return with_target(cli, argv[0], client_call_pause, err);
 }
 
 static int run_resume(
@@ -76,7 +76,7 @@ static int run_resume(
 {
 	(void)options;
 	(void)argc;
-	return with_target(cli, argv[0], task_resume, err);
+	return with_target(cli, argv[0], client_call_resume, err);
 }
 
 const struct command command_kill = {

@@ -17,15 +17,14 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/json.h"
-#include "common/ttrpc_client.h"
 #include "metrics_v1.pb-c.h"
 #include "metrics_v2.pb-c.h"
 #include "supervisor/cli/cli.h"
 #include "supervisor/cli/look.h"
 #include "supervisor/cli/print.h"
 #include "supervisor/cli/proto_json.h"
-#include "supervisor/cli/target.h"
-#include "supervisor/cli/task.h"
+#include "common/client_target.h"
+#include "common/client_call.h"
 
 #define INTERVAL_MS	5000 /* as `runc events` has it */
 #define INTERVAL_MS_MAX 86400000
@@ -144,14 +143,14 @@ static int ask(struct cli *cli, const char *id, int stop_fd, json_t **ret, struc
 {
 	Containerd__Task__V2__StatsResponse *answer;
 	json_t *metrics = NULL;
-	struct target t;
-	int r = target_open_living(cli, id, NULL, &t, err);
+	struct client_target t;
+	int r = client_target_open_living(&cli->place, id, NULL, &t, err);
 
 	if (r != 0)
 		return r;
-	ttrpc_client_interrupt_by(t.client, stop_fd);
-	r = task_stats(cli, &t, &answer, err);
-	target_close(&t);
+	client_line_interrupt_by(t.line, stop_fd);
+	r = client_call_stats(&t, &answer, err);
+	client_target_close(&t);
 	if (r != 0)
 		return r;
 	if (answer->stats)

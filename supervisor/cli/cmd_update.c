@@ -17,8 +17,8 @@
 #include "common/fd.h"
 #include "common/json.h"
 #include "supervisor/cli/cli.h"
-#include "supervisor/cli/target.h"
-#include "supervisor/cli/task.h"
+#include "common/client_target.h"
+#include "common/client_call.h"
 
 #define LIMIT_DOCUMENT (1u << 20)
 
@@ -154,7 +154,7 @@ static int run_update(
 	const struct update_options *o = options;
 	_cleanup_json_ json_t *document = NULL;
 	_cleanup_free_ char *text = NULL;
-	struct target t;
+	struct client_target t;
 	bool any = o->resources != NULL;
 	int r = 0;
 
@@ -178,11 +178,11 @@ static int run_update(
 	text = json_text(document);
 	if (!text)
 		return error_errno(err, -ENOMEM, "update");
-	r = target_open_living(cli, argv[0], NULL, &t, err);
+	r = client_target_open_living(&cli->place, argv[0], NULL, &t, err);
 	if (r != 0)
 		return r;
-	r = task_update(cli, &t, text, err);
-	target_close(&t);
+	r = client_call_update(&t, text, err);
+	client_target_close(&t);
 	return r;
 }
 

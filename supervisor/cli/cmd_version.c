@@ -8,8 +8,8 @@
 #include "supervisor/cli/cli.h"
 #include "supervisor/cli/help.h"
 #include "supervisor/cli/print.h"
-#include "supervisor/cli/target.h"
-#include "supervisor/cli/task.h"
+#include "common/client_target.h"
+#include "common/client_call.h"
 
 static int print_version(struct cli *cli, const char *via, const char *shim, struct error *err)
 {
@@ -29,23 +29,25 @@ static int run_version(
 	struct cli *cli, const void *options, int argc, char **argv, struct error *err)
 {
 	Cleat__Shim__V1__InfoResponse *info;
-	struct target t;
+	struct client_target t;
 	int r;
 
 	(void)options;
 	(void)argc;
 	(void)argv;
-	if (cli->via == VIA_DIRECT)
+	if (cli->place.via == CLIENT_VIA_DIRECT)
 		return print_version(cli, "direct", NULL, err);
-	r = target_open(cli, NULL, NULL, &t, err);
+	if (cli->place.via == CLIENT_VIA_CLEATD)
+		return print_version(cli, "via cleatd", NULL, err);
+	r = client_target_open(&cli->place, NULL, NULL, &t, err);
 	if (r != 0)
 		return r;
-	r = monitor_info(&t, ANSWER_MS, &info, err);
+	r = client_call_info(&t, CLIENT_ANSWER_MS, &info, err);
 	if (r == 0) {
 		r = print_version(cli, "shim", info->version, err);
 		cleat__shim__v1__info_response__free_unpacked(info, NULL);
 	}
-	target_close(&t);
+	client_target_close(&t);
 	return r;
 }
 
@@ -70,8 +72,8 @@ const struct command command_version = {
 	.group = GROUP_KEEP,
 	.usage = "",
 	.brief = "Show the version, and how containers are reached",
-	.more = "direct: without a daemon, through the folders under the root. shim: through the\n"
-		"socket named with --shim.",
+	.more = "via cleatd: the daemon answers. direct: without it, through the folders under the\n"
+		"root. shim: through the socket named with --shim.",
 	.run = run_version,
 };
 

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Making a container: the shim is started, its terminal decided, and the Create request built.
- * Sending it is the caller's, who either waits for it or has a loop.
+ * Making a container from the command line's options. Sending the Create is the caller's, who either
+ * waits for it or has a loop.
  */
 
 #include <stdbool.h>
@@ -11,14 +11,9 @@
 
 #include <event2/event.h>
 
-#include "common/bundle.h"
-#include "common/runtimes.h"
+#include "common/client_creation.h"
 #include "common/error.h"
-#include "google/protobuf/any.pb-c.h"
-#include "monitor.pb-c.h"
 #include "supervisor/cli/criu_options.h"
-#include "supervisor/cli/target.h"
-#include "task.pb-c.h"
 
 struct cli;
 
@@ -31,23 +26,13 @@ struct create_options {
 
 struct creation {
 	const struct create_options *options;
-	struct bundle bundle;
-	struct target target;
-	bool terminal;	   /* as the container gets it */
-	bool runs;	   /* Create starts it too; otherwise that is the caller's */
-	char *spec_bundle; /* folder of the copied config.json; NULL: the bundle's own is used */
-	char *runtime_root;
-	struct runtime_set runtime; /* what --runtime names in runtimes.json, or nothing */
-	struct criu_paths paths;    /* of the image */
-	uint8_t *packed;	    /* RuntimeOptions */
-	Google__Protobuf__Any any;
-	Containerd__Task__V2__CreateTaskRequest request;
+	struct client_creation_options wish;
+	struct criu_paths paths;
+	Cleat__Shim__V1__CriuOptions restore;
+	struct client_creation made;
 };
 
-/*
- * Everything up to the Create: on failure nothing is left. base: NULL for blocking use. Then
- * request is complete but for its streams, which are empty.
- */
+/* As client_creation_begin(): everything up to the Create; on failure nothing is left. */
 int creation_begin(struct cli *cli, const struct create_options *options, const char *id,
 	struct event_base *base, struct creation *ret, struct error *err);
 

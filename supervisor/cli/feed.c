@@ -19,15 +19,15 @@
 #include "common/state_dir.h"
 #include "common/ttrpc_client.h"
 #include "supervisor/cli/cli.h"
-#include "supervisor/cli/rpc.h"
-#include "supervisor/cli/target.h"
-#include "supervisor/cli/task.h"
+#include "common/client_rpc.h"
+#include "common/client_target.h"
+#include "common/client_call.h"
 
 struct source {
 	struct list feed_link;
 	struct feed *feed;
 	char *id; /* "" until --shim's has told its own */
-	struct target target;
+	struct client_target target;
 	int wd;		 /* of its folder, until its shim is there; -1 */
 	bool from_start; /* it came while we watched: all of it is wanted */
 	bool again;	 /* a new folder of that name came meanwhile */
@@ -40,7 +40,7 @@ static void source_free(struct source *s)
 	if (s->wd >= 0)
 		inotify_rm_watch(s->feed->inotify_fd, s->wd);
 	list_unlink(&s->feed_link);
-	target_close(&s->target);
+	client_target_close(&s->target);
 	free(s->id);
 	free(s);
 }
@@ -65,7 +65,7 @@ static void source_ended(struct source *s)
 		return;
 	}
 	s->again = false;
-	target_close(&s->target);
+	client_target_close(&s->target);
 	s->from_start = true;
 	if (!again || source_connect(s, &ignored) != 0)
 		source_free(s);
@@ -92,7 +92,7 @@ static void on_event(
 static void subscribe(struct source *s, uint64_t epoch, uint64_t since)
 {
 	Cleat__Shim__V1__SubscribeRequest m = CLEAT__SHIM__V1__SUBSCRIBE_REQUEST__INIT;
-	const struct ttrpc_request request = rpc_request(&rpc_subscribe, &m.base, 0);
+	const struct ttrpc_request request = client_rpc_request(&rpc_subscribe, &m.base, 0);
 	_cleanup_error_ struct error err = ERROR_INIT;
 	struct ttrpc_pending *pending;
 
@@ -131,7 +131,7 @@ static void on_info(
 static int ask_info(struct source *s, struct error *err)
 {
 	Cleat__Shim__V1__InfoRequest m = CLEAT__SHIM__V1__INFO_REQUEST__INIT;
-	const struct ttrpc_request request = rpc_request(&rpc_info, &m.base, 0);
+	const struct ttrpc_request request = client_rpc_request(&rpc_info, &m.base, 0);
 	struct ttrpc_pending *pending;
 
 	return ttrpc_client_begin(s->target.client, &request, 0, on_info, s, &pending, err);
@@ -145,7 +145,7 @@ static void watch_folder(struct source *s)
 
 	if (s->wd >= 0 || feed->inotify_fd < 0)
 		return;
-	if (asprintf(&path, "%s/c/%s/%s", feed->cli->root, feed->cli->ns, s->id) < 0) {
+	if (asprintf(&path, "%s/c/%s/%s", feed->cli->place.root, feed->cli->place.ns, s->id) < 0) {
 		path = NULL;
 		return;
 	}
@@ -160,9 +160,10 @@ static int source_connect(struct source *s, struct error *err)
 
 	if (!feed->single)
 		watch_folder(s);
-	r = target_open(feed->cli, *s->id ? s->id : NULL, feed->base, &s->target, err);
+	r = client_target_open(
+		&feed->cli->place, *s->id ? s->id : NULL, feed->base, &s->target, err);
 	if (r == 0 && !s->target.client) {
-		target_close(&s->target);
+		client_target_close(&s->target);
 		r = error_set(err, CODE_FAILED_PRECONDITION,
 			"container %s: is orphaned: nobody tells its events", s->id);
 	}
@@ -186,7 +187,7 @@ static int source_new(
 	if (!s)
 		return error_errno(err, -ENOMEM, "events");
 	s->feed = feed;
-	s->target = TARGET_INIT;
+	s->target = CLIENT_TARGET_INIT;
 	s->wd = -1;
 	s->from_start = from_start;
 	list_init(&s->feed_link);
@@ -265,7 +266,7 @@ static void rescan(struct feed *feed)
 		if (s->wd >= 0)
 			source_retry(s);
 	}
-	if (state_each(feed->cli->root, feed->cli->ns, follow_new, feed, &err) > 0)
+	if (state_each(feed->cli->place.root, feed->cli->place.ns, follow_new, feed, &err) > 0)
 		feed_fail(feed, &err);
 }
 
@@ -309,11 +310,11 @@ static void on_inotify(evutil_socket_t fd, short what, void *userdata)
 static int watch_namespace(struct feed *feed, struct error *err)
 {
 	_cleanup_free_ char *path = NULL;
-	int r = state_prepare(feed->cli->root, feed->cli->ns, err);
+	int r = state_prepare(feed->cli->place.root, feed->cli->place.ns, err);
 
 	if (r != 0)
 		return r;
-	if (asprintf(&path, "%s/c/%s", feed->cli->root, feed->cli->ns) < 0) {
+	if (asprintf(&path, "%s/c/%s", feed->cli->place.root, feed->cli->place.ns) < 0) {
 		path = NULL;
 		return error_errno(err, -ENOMEM, "events");
 	}
@@ -328,7 +329,7 @@ static int watch_namespace(struct feed *feed, struct error *err)
 		event_new(feed->base, feed->inotify_fd, EV_READ | EV_PERSIST, on_inotify, feed);
 	if (!feed->inotify_event || event_add(feed->inotify_event, NULL) < 0)
 		return error_errno(err, -ENOMEM, "events");
-	return state_each(feed->cli->root, feed->cli->ns, follow_existing, feed, err);
+	return state_each(feed->cli->place.root, feed->cli->place.ns, follow_existing, feed, err);
 }
 
 /* --- the whole --- */
@@ -364,7 +365,7 @@ int feed_run(struct feed *feed, const char *id, struct error *err)
 	feed->failure = ERROR_INIT;
 	feed->inotify_fd = feed->namespace_wd = -1;
 	feed->inotify_event = NULL;
-	feed->single = id || feed->cli->via == VIA_SHIM;
+	feed->single = id || feed->cli->place.via == CLIENT_VIA_SHIM;
 	r = begin(feed, id, err);
 	if (r == 0) {
 		event_base_dispatch(feed->base);

@@ -16,7 +16,7 @@
 #include "common/json.h"
 #include "common/pbtime.h"
 #include "common/pidref.h"
-#include "supervisor/cli/dead.h"
+#include "common/client_dead.h"
 #include "supervisor/cli/print.h"
 
 static void set(json_t *obj, const char *key, json_t *value_take)
@@ -29,7 +29,7 @@ static void set_string(json_t *obj, const char *key, const char *s)
 	set(obj, key, print_text(s ? s : ""));
 }
 
-static void set_exit(json_t *obj, bool exited, const struct task_exit *e)
+static void set_exit(json_t *obj, bool exited, const struct client_exit *e)
 {
 	set(obj, "exit_status", exited && e->known ? json_integer(e->status) : json_null());
 	set(obj, "exited_at", exited ? print_moment(e->at) : json_null());
@@ -90,7 +90,7 @@ static json_t *make_stream(const char *uri, const Cleat__Shim__V1__StreamCounter
 
 static json_t *make_process(const Cleat__Shim__V1__ProcessRecord *p)
 {
-	const struct task_exit exit = {
+	const struct client_exit exit = {
 		.known = p->exit_known, .status = p->exit_status, .at = pbtime_get(p->exited_at)
 	};
 	json_t *obj = json_object();
@@ -109,7 +109,7 @@ static json_t *make_process(const Cleat__Shim__V1__ProcessRecord *p)
 static void set_info(json_t *obj, const Cleat__Shim__V1__InfoResponse *info)
 {
 	bool exited = strcmp(info->status, "stopped") == 0;
-	const struct task_exit exit = { .known = info->exit_known,
+	const struct client_exit exit = { .known = info->exit_known,
 		.status = info->exit_status,
 		.at = pbtime_get(info->exited_at) };
 	json_t *processes = json_array();
@@ -151,6 +151,27 @@ json_t *look_from_info(const Cleat__Shim__V1__InfoResponse *info, bool full)
 	return obj;
 }
 
+json_t *look_from_container(const Cleat__V1__Container *c)
+{
+	const struct client_exit exit = {
+		.known = c->exit_known, .status = c->exit_status, .at = pbtime_get(c->exited_at)
+	};
+	json_t *obj = json_object();
+
+	set_string(obj, "id", c->id);
+	set_string(obj, "namespace", c->namespace_);
+	set_string(obj, "status", c->status);
+	set(obj, "pid", json_integer(c->exited_at ? 0 : c->pid));
+	set_string(obj, "bundle", c->bundle);
+	set_string(obj, "runtime", c->runtime);
+	set(obj, "created", print_moment(pbtime_get(c->created_at)));
+	set_exit(obj, c->exited_at != NULL, &exit);
+	set(obj, "shim_pid", json_integer(c->shim_pid));
+	set_string(obj, "socket", c->socket);
+	set(obj, "terminal", json_boolean(c->terminal));
+	return obj;
+}
+
 /* --- from the files --- */
 
 static bool is_alive(pid_t pid, uint64_t start_time)
@@ -165,8 +186,8 @@ static bool is_alive(pid_t pid, uint64_t start_time)
 static json_t *make_file_process(const struct state_dir *dir, const char *exec_id, pid_t pid,
 	uint64_t start_time, const char *status)
 {
-	struct task_exit exit = { 0 };
-	bool exited = pid > 0 && dead_exit(dir, exec_id, pid, &exit);
+	struct client_exit exit = { 0 };
+	bool exited = pid > 0 && client_dead_exit(dir, exec_id, pid, &exit);
 	json_t *obj = json_object();
 
 	if (exited || (pid > 0 && !is_alive(pid, start_time)))
@@ -182,8 +203,8 @@ static void set_record(
 	json_t *obj, const struct state_dir *dir, const struct container_record *r, bool orphaned)
 {
 	json_t *processes = json_array();
-	struct task_exit exit = { 0 };
-	bool exited = dead_exit(dir, "", 0, &exit);
+	struct client_exit exit = { 0 };
+	bool exited = client_dead_exit(dir, "", 0, &exit);
 
 	set_string(obj, "id", dir->id);
 	set_string(obj, "namespace", dir->ns);

@@ -7,6 +7,7 @@
 #include "supervisor/cli/session.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,13 +15,16 @@
 #include "common/limits.h"
 #include "supervisor/cli/cli.h"
 #include "supervisor/cli/creation.h"
-#include "supervisor/cli/dead.h"
+#include "common/client_dead.h"
 #include "supervisor/cli/session_private.h"
-#include "supervisor/cli/target.h"
-#include "supervisor/cli/task.h"
+#include "common/client_target.h"
+#include "common/client_call.h"
 
 /* For the init of a container that did not start to be gone after SIGKILL. */
 #define UNDO_MS 10000
+
+/* Between the answer to a Shutdown and the end of the connection. */
+#define SHUTDOWN_MS 2000
 
 /* --- leaving --- */
 
@@ -139,15 +143,15 @@ void session_step(struct session *s)
 void session_read_ledger(struct session *s)
 {
 	_cleanup_error_ struct error ignored = ERROR_INIT;
-	struct target *t = s->target;
-	struct task_exit exit;
+	struct client_target *t = s->target;
+	struct client_exit exit;
 
-	if (s->cli->via == VIA_SHIM)
+	if (s->cli->place.via == CLIENT_VIA_SHIM)
 		return;
 	if (t->dir.fd < 0 &&
-		state_dir_open(s->cli->root, s->cli->ns, t->id, &t->dir, &ignored) != 0)
+		state_dir_open(s->cli->place.root, s->cli->place.ns, t->id, &t->dir, &ignored) != 0)
 		return;
-	s->exited = dead_exit(&t->dir, s->exec_id, (pid_t)s->pid, &exit);
+	s->exited = client_dead_exit(&t->dir, s->exec_id, (pid_t)s->pid, &exit);
 	if (!s->exited)
 		return;
 	s->exit_known = exit.known;
@@ -232,7 +236,7 @@ static int session_result(struct session *s, struct error *err)
 	if (s->failure.code != CODE_OK) {
 		s->cli->failure = failure_status(&s->failure);
 		error_move(err, &s->failure);
-		return cli_wrap_container(err, s->target->id);
+		return client_wrap(err, s->target->id);
 	}
 	if (!s->started && s->interrupted) {
 		s->cli->status = STATUS_SIGNAL + s->interrupted;
@@ -244,13 +248,21 @@ static int session_result(struct session *s, struct error *err)
 	/* a reader that went away has had enough; what else could not be written is lost */
 	if (s->output.error && s->output.error != EPIPE) {
 		error_errno(err, -s->output.error, "standard output");
-		return cli_wrap_container(err, s->target->id);
+		return client_wrap(err, s->target->id);
 	}
 	s->cli->status = (int)(s->exit_status & 0xff);
 	return 0;
 }
 
-int session_run(struct session *s, const struct rpc *rpc, const ProtobufCMessage *message,
+/* Waits until the shim that was told to end has closed its connection. */
+static void await_end(const struct client_target *t)
+{
+	struct pollfd p = { .fd = ttrpc_client_fd(t->client), .events = POLLRDHUP };
+
+	poll(&p, 1, SHUTDOWN_MS);
+}
+
+int session_run(struct session *s, const struct client_rpc *rpc, const ProtobufCMessage *message,
 	struct error *err)
 {
 	int r = session_watch_signals(s);
@@ -263,9 +275,9 @@ int session_run(struct session *s, const struct rpc *rpc, const ProtobufCMessage
 	/* before any message, and before anybody waits for the shim */
 	terminal_restore(&s->caller);
 	if (r != 0)
-		return cli_wrap_container(err, s->target->id);
+		return client_wrap(err, s->target->id);
 	if (s->is_shutting_down)
-		task_await_end(s->target);
+		await_end(s->target);
 	return session_result(s, err);
 }
 

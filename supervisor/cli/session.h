@@ -27,8 +27,8 @@
 #include "supervisor/cli/terminal.h"
 
 struct cli;
-struct rpc;
-struct target;
+struct client_rpc;
+struct client_target;
 
 enum session_phase {
 	SESSION_ADDING,
@@ -45,7 +45,7 @@ struct session {
 	struct event_base *base;
 
 	/* set by the caller before session_run() */
-	struct target *target; /* not owned; its client is on base */
+	struct client_target *target; /* not owned; its client is on base */
 	struct streams streams;
 	const char *exec_id; /* "" for the init */
 	bool is_init;
@@ -81,7 +81,7 @@ int session_init(struct session *s, struct cli *cli, struct error *err);
  * Sends the Create or Exec with the streams' descriptors and runs
  * until all is over. 0 with cli->status set, or a code with cli->failure set.
  */
-int session_run(struct session *s, const struct rpc *rpc, const ProtobufCMessage *message,
+int session_run(struct session *s, const struct client_rpc *rpc, const ProtobufCMessage *message,
 	struct error *err);
 
 /* The target must have been closed before. Safe to repeat. */

@@ -13,16 +13,16 @@
 #include "monitor.pb-c.h"
 #include "supervisor/cli/cli.h"
 #include "supervisor/cli/creation.h"
-#include "supervisor/cli/rpc.h"
-#include "supervisor/cli/target.h"
-#include "supervisor/cli/task.h"
+#include "common/client_rpc.h"
+#include "common/client_target.h"
+#include "common/client_call.h"
 #include "task.pb-c.h"
 
 /* A call that cannot be sent is answered here and now. */
-static void send_call(struct session *s, const struct rpc *rpc, const ProtobufCMessage *m,
+static void send_call(struct session *s, const struct client_rpc *rpc, const ProtobufCMessage *m,
 	int64_t timeout_ms, ttrpc_reply_fn on_reply)
 {
-	const struct ttrpc_request request = rpc_request(rpc, m, timeout_ms);
+	const struct ttrpc_request request = client_rpc_request(rpc, m, timeout_ms);
 	_cleanup_error_ struct error err = ERROR_INIT;
 	struct ttrpc_pending *pending;
 
@@ -48,7 +48,7 @@ void session_kill(struct session *s, int sig)
 	m.id = s->target->id;
 	m.exec_id = (char *)s->exec_id;
 	m.signal = (uint32_t)sig;
-	send_call(s, &rpc_kill, &m.base, task_call_ms(s->cli), on_ignored);
+	send_call(s, &rpc_kill, &m.base, client_call_ms(&s->cli->place), on_ignored);
 }
 
 void session_resize(struct session *s)
@@ -61,7 +61,7 @@ void session_resize(struct session *s)
 		return;
 	m.id = s->target->id;
 	m.exec_id = (char *)s->exec_id;
-	send_call(s, &rpc_resize_pty, &m.base, ANSWER_MS, on_ignored);
+	send_call(s, &rpc_resize_pty, &m.base, CLIENT_ANSWER_MS, on_ignored);
 }
 
 /* --- the end --- */
@@ -81,7 +81,7 @@ void session_send_shutdown(struct session *s)
 
 	s->is_shutting_down = true;
 	m.id = s->target->id;
-	send_call(s, &rpc_shutdown, &m.base, ANSWER_MS, on_shut_down);
+	send_call(s, &rpc_shutdown, &m.base, CLIENT_ANSWER_MS, on_shut_down);
 }
 
 static void on_deleted(
@@ -106,7 +106,7 @@ void session_send_delete(struct session *s)
 	s->is_deleting = true;
 	m.id = s->target->id;
 	m.exec_id = (char *)s->exec_id;
-	send_call(s, &rpc_delete, &m.base, task_call_ms(s->cli), on_deleted);
+	send_call(s, &rpc_delete, &m.base, client_call_ms(&s->cli->place), on_deleted);
 }
 
 /* --- the exit --- */
@@ -131,7 +131,7 @@ static void ask_known(struct session *s)
 	Cleat__Shim__V1__ExitRecordsRequest m = CLEAT__SHIM__V1__EXIT_RECORDS_REQUEST__INIT;
 
 	m.exec_id = (char *)s->exec_id;
-	send_call(s, &rpc_exit_records, &m.base, ANSWER_MS, on_records);
+	send_call(s, &rpc_exit_records, &m.base, CLIENT_ANSWER_MS, on_records);
 }
 
 /* No answer to Wait: the shim has died, or what was to be undone is gone already. */
@@ -163,7 +163,7 @@ static void on_exited(
 		return;
 	}
 	s->exit_status = answer->exit_status;
-	if (s->exit_status == STATUS_UNKNOWN && s->phase != SESSION_UNDOING) {
+	if (s->exit_status == CLIENT_STATUS_UNKNOWN && s->phase != SESSION_UNDOING) {
 		ask_known(s);
 		return;
 	}
@@ -231,7 +231,7 @@ static void send_start(struct session *s)
 	session_send_wait(s);
 	m.id = s->target->id;
 	m.exec_id = (char *)s->exec_id;
-	send_call(s, &rpc_start, &m.base, task_call_ms(s->cli), on_started);
+	send_call(s, &rpc_start, &m.base, client_call_ms(&s->cli->place), on_started);
 }
 
 /* It is there; whatever stands in the way of its start is found now. */
@@ -264,7 +264,7 @@ static void on_added(
 	if (code != 0) {
 		session_fail(s, err);
 		/* a shim that somebody else started may be asked again */
-		s->gone = s->cli->via == VIA_DIRECT;
+		s->gone = s->cli->place.via == CLIENT_VIA_DIRECT;
 		s->remove = false;
 		session_begin_ending(s);
 		return;
@@ -284,10 +284,11 @@ static void on_added(
 		session_send_wait(s);
 }
 
-int session_send_add(struct session *s, const struct rpc *rpc, const ProtobufCMessage *message,
-	struct error *err)
+int session_send_add(struct session *s, const struct client_rpc *rpc,
+	const ProtobufCMessage *message, struct error *err)
 {
-	struct ttrpc_request request = rpc_request(rpc, message, task_call_ms(s->cli));
+	struct ttrpc_request request =
+		client_rpc_request(rpc, message, client_call_ms(&s->cli->place));
 	struct ttrpc_pending *pending;
 
 	request.fds = s->streams.fds;

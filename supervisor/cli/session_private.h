@@ -29,8 +29,8 @@ void session_leave_soon(struct session *s, int status, int ms);
 
 /* --- session_calls.c --- */
 
-int session_send_add(struct session *s, const struct rpc *rpc, const ProtobufCMessage *message,
-	struct error *err);
+int session_send_add(struct session *s, const struct client_rpc *rpc,
+	const ProtobufCMessage *message, struct error *err);
 void session_send_wait(struct session *s);
 void session_send_delete(struct session *s);
 void session_send_shutdown(struct session *s);

@@ -3,10 +3,9 @@
  * Orphans. Writes nothing. Subtle: a recorded pid may belong to somebody else by now, so every
  * process is found by pid and start time.
  */
-#include "supervisor/cli/dead.h"
+#include "common/client_dead.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,10 +15,9 @@
 #include "common/orphan.h"
 #include "common/pidref.h"
 #include "common/runtime.h"
-#include "supervisor/cli/cli.h"
-#include "supervisor/cli/target.h"
 
-bool dead_exit(const struct state_dir *dir, const char *exec_id, pid_t pid, struct task_exit *ret)
+bool client_dead_exit(
+	const struct state_dir *dir, const char *exec_id, pid_t pid, struct client_exit *ret)
 {
 	_cleanup_error_ struct error ignored = ERROR_INIT;
 	struct exit_entry *entries = NULL;
@@ -33,24 +31,24 @@ bool dead_exit(const struct state_dir *dir, const char *exec_id, pid_t pid, stru
 
 		if (strcmp(e->exec_id, exec_id) != 0 || (pid && e->pid != pid))
 			continue;
-		*ret = (struct task_exit){ e->known, e->status, e->exited_at };
+		*ret = (struct client_exit){ e->known, e->status, e->exited_at };
 		found = true;
 	}
 	exit_entries_free(entries, n);
 	return found;
 }
 
-static int read_record(struct target *t, struct container_record *ret, struct error *err)
+static int read_record(struct client_target *t, struct container_record *ret, struct error *err)
 {
 	int r = container_record_read(&t->dir, ret, err);
 
 	if (r == CODE_NOT_FOUND)
 		return error_set(err, r, "container %s: does not exist", t->id);
-	return r == 0 ? 0 : cli_wrap_container(err, t->id);
+	return r == 0 ? 0 : client_wrap(err, t->id);
 }
 
 /* A process as the record has it: its pid is 0 where it never ran. */
-static int find_process(struct target *t, const struct container_record *record,
+static int find_process(struct client_target *t, const struct container_record *record,
 	const char *exec_id, pid_t *ret_pid, uint64_t *ret_start_time, struct error *err)
 {
 	if (!*exec_id) {
@@ -68,9 +66,8 @@ static int find_process(struct target *t, const struct container_record *record,
 	return error_set(err, CODE_NOT_FOUND, "container %s: no exec %s", t->id, exec_id);
 }
 
-/* 0 with *ret open, or left closed where the process has finished. */
-static int open_process(
-	struct target *t, const char *exec_id, struct pidref *ret, struct error *err)
+int client_dead_open(
+	struct client_target *t, const char *exec_id, struct pidref *ret, struct error *err)
 {
 	_cleanup_(container_record_deinit) struct container_record record = { 0 };
 	uint64_t start_time = 0;
@@ -90,9 +87,28 @@ static int open_process(
 				    : 0;
 }
 
+int client_dead_status(
+	struct client_target *t, const char *exec_id, struct client_status *ret, struct error *err)
+{
+	_cleanup_(pidref_close) struct pidref p = PIDREF_INIT;
+	struct client_status s = { .status = CONTAINERD__V1__TYPES__STATUS__STOPPED };
+	int r = client_dead_open(t, exec_id, &p, err);
+
+	if (r != 0)
+		return r;
+	if (p.fd >= 0) {
+		s.status = CONTAINERD__V1__TYPES__STATUS__RUNNING;
+		s.pid = (uint32_t)p.pid;
+	} else {
+		client_dead_exit(&t->dir, exec_id, 0, &s.exit);
+	}
+	*ret = s;
+	return 0;
+}
+
 /* --- through the runtime --- */
 
-static int run_runtime(struct target *t, struct runtime_request *request,
+static int run_runtime(struct client_target *t, struct runtime_request *request,
 	struct runtime_outcome *outcome, struct runtime *rt, struct error *err)
 {
 	_cleanup_(container_record_deinit) struct container_record record = { 0 };
@@ -106,10 +122,10 @@ static int run_runtime(struct target *t, struct runtime_request *request,
 		r = runtime_run(rt, request, outcome, err);
 	if (r == 0)
 		r = runtime_judge(rt, request->verb, outcome, NULL, err);
-	return r == 0 ? 0 : cli_wrap_container(err, t->id);
+	return r == 0 ? 0 : client_wrap(err, t->id);
 }
 
-static int kill_by_runtime(struct target *t, int sig, bool all, struct error *err)
+static int kill_by_runtime(struct client_target *t, int sig, bool all, struct error *err)
 {
 	_cleanup_(runtime_outcome_deinit) struct runtime_outcome outcome = RUNTIME_OUTCOME_INIT;
 	_cleanup_(runtime_deinit) struct runtime rt = RUNTIME_INIT;
@@ -118,7 +134,7 @@ static int kill_by_runtime(struct target *t, int sig, bool all, struct error *er
 	return run_runtime(t, &request, &outcome, &rt, err);
 }
 
-static int is_in_sandbox(struct target *t, bool *ret, struct error *err)
+static int is_in_sandbox(struct client_target *t, bool *ret, struct error *err)
 {
 	_cleanup_(container_record_deinit) struct container_record record = { 0 };
 	_cleanup_(runtime_deinit) struct runtime rt = RUNTIME_INIT;
@@ -132,7 +148,7 @@ static int is_in_sandbox(struct target *t, bool *ret, struct error *err)
 }
 
 /* What is known outside is the sandbox, or a process that waits: a signal is not meant for these. */
-static int kill_in_sandbox(struct target *t, const char *exec_id, int sig, struct error *err)
+static int kill_in_sandbox(struct client_target *t, const char *exec_id, int sig, struct error *err)
 {
 	if (*exec_id)
 		return error_set(err, CODE_FAILED_PRECONDITION,
@@ -168,7 +184,7 @@ static int recorded_pids(
 	return 0;
 }
 
-int dead_pids(struct target *t, pid_t **ret, size_t *ret_n, struct error *err)
+int client_dead_pids(struct client_target *t, pid_t **ret, size_t *ret_n, struct error *err)
 {
 	_cleanup_(container_record_deinit) struct container_record record = { 0 };
 	_cleanup_(runtime_outcome_deinit) struct runtime_outcome outcome = RUNTIME_OUTCOME_INIT;
@@ -190,7 +206,8 @@ int dead_pids(struct target *t, pid_t **ret, size_t *ret_n, struct error *err)
 
 /* --- the whole --- */
 
-int dead_kill(struct target *t, const char *exec_id, int sig, bool all, struct error *err)
+int client_dead_kill(
+	struct client_target *t, const char *exec_id, int sig, bool all, struct error *err)
 {
 	_cleanup_(pidref_close) struct pidref p = PIDREF_INIT;
 	bool sandbox = false;
@@ -198,7 +215,7 @@ int dead_kill(struct target *t, const char *exec_id, int sig, bool all, struct e
 
 	if (all)
 		return kill_by_runtime(t, sig, true, err);
-	r = open_process(t, exec_id, &p, err);
+	r = client_dead_open(t, exec_id, &p, err);
 	if (r == 0)
 		r = is_in_sandbox(t, &sandbox, err);
 	if (r != 0)
@@ -210,23 +227,4 @@ int dead_kill(struct target *t, const char *exec_id, int sig, bool all, struct e
 		return error_set(
 			err, CODE_NOT_FOUND, "container %s: process already finished", t->id);
 	return r < 0 ? error_errno(err, r, "container %s: kill", t->id) : 0;
-}
-
-int dead_wait(struct target *t, const char *exec_id, struct task_exit *ret, struct error *err)
-{
-	_cleanup_(pidref_close) struct pidref p = PIDREF_INIT;
-	struct pollfd poll_fd = { .events = POLLIN };
-	int r;
-
-	*ret = (struct task_exit){ .known = false };
-	if (dead_exit(&t->dir, exec_id, 0, ret))
-		return 0;
-	r = open_process(t, exec_id, &p, err);
-	if (r != 0 || p.fd < 0)
-		return r;
-	poll_fd.fd = p.fd;
-	while (poll(&poll_fd, 1, -1) < 0)
-		if (errno != EINTR)
-			return error_errno(err, -errno, "container %s: wait", t->id);
-	return 0;
 }
