@@ -17,6 +17,7 @@
 #include "common/cleanup.h"
 #include "common/file.h"
 #include "common/ids.h"
+#include "common/runtime.h"
 #include "common/shim_start.h"
 
 #define RUNTIME_OPTIONS_TYPE "cleat.shim.v1.RuntimeOptions"
