@@ -247,8 +247,8 @@ bench: all $(O)/test/bench/sink $(O)/test/bench/rpc
 FUZZERS      := $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 60
 
-build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o build/fuzz/libsupervisor.a build/fuzz/libshim.a \
-		build/fuzz/libcommon.a build/fuzz/libproto.a
+build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o build/fuzz/libsupervisor.a build/fuzz/libcli.a \
+		build/fuzz/libshim.a build/fuzz/libcommon.a build/fuzz/libproto.a
 	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -pie $(LDFLAGS) -o $@ $^ $(LIBS) $(SYSTEMD_LIBS)
 .PRECIOUS: build/fuzz/test/fuzz/%.o
 

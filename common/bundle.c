@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * config.json: what we read out of it, and the copy with another `terminal`. Never writes into
- * the bundle, and never judges what only the runtime uses. Subtle: null counts as not there, as
- * it does for the runtimes.
+ * config.json: what we read out of it. Never writes into the bundle, and never judges what only the
+ * runtime uses. Subtle: null counts as not there, as it does for the runtimes.
  */
 #include "common/bundle.h"
 
@@ -14,7 +13,6 @@
 
 #include "common/bundle_check.h"
 #include "common/cleanup.h"
-#include "common/file.h"
 #include "common/json.h"
 #include "common/limits.h"
 #include "common/signals.h"
@@ -155,59 +153,4 @@ int bundle_stop_signal(const struct bundle *b)
 	int sig = text ? signal_parse(text) : 0;
 
 	return sig > 0 ? sig : SIGTERM;
-}
-
-static bool is_bind(const json_t *mount)
-{
-	const json_t *options = json_object_get(mount, "options"), *option;
-	size_t i;
-
-	json_array_foreach (options, i, option)
-		if (strcmp(json_string_value(option), "bind") == 0 ||
-			strcmp(json_string_value(option), "rbind") == 0)
-			return true;
-	return strcmp(json_get_string(mount, "type", ""), "bind") == 0;
-}
-
-/* Makes obj's path absolute, from the bundle. 0 or -ENOMEM. */
-static int make_absolute(const struct bundle *b, json_t *obj, const char *key)
-{
-	const char *path = json_get_string(obj, key, "");
-	json_t *absolute;
-
-	if (!*path || *path == '/')
-		return 0;
-	absolute = json_sprintf("%s/%s", b->path, path);
-	return absolute && json_object_set_new(obj, key, absolute) == 0 ? 0 : -ENOMEM;
-}
-
-static int override(const struct bundle *b, json_t *config, bool terminal)
-{
-	json_t *process = json_object_get(config, "process"), *mount;
-	json_t *mounts = json_object_get(config, "mounts");
-	size_t i;
-	int r;
-
-	if (json_is_object(process) &&
-		json_object_set_new(process, "terminal", json_boolean(terminal)) < 0)
-		return -ENOMEM;
-	r = make_absolute(b, json_object_get(config, "root"), "path");
-	json_array_foreach (mounts, i, mount)
-		if (r == 0 && is_bind(mount))
-			r = make_absolute(b, mount, "source");
-	return r;
-}
-
-int bundle_write_override(const struct bundle *b, bool terminal, int dir, struct error *err)
-{
-	_cleanup_json_ json_t *config = json_deep_copy(b->config);
-	_cleanup_free_ char *text = NULL;
-	int r = config ? override(b, config, terminal) : -ENOMEM;
-
-	if (r == 0) {
-		text = json_text(config);
-		r = text ? file_write_atomic(dir, "config.json", text, strlen(text), 0600)
-			 : -ENOMEM;
-	}
-	return r < 0 ? error_errno(err, r, "a copy of %s/config.json", b->path) : 0;
 }

@@ -44,11 +44,24 @@ int bundle_stop_signal(const struct bundle *b);
 /* A value of `annotations`, or NULL. */
 const char *bundle_annotation(const struct bundle *b, const char *key);
 
+/* What a copy of config.json says in another way than the user's. NULL: as that has it. */
+struct bundle_override {
+	bool terminal;
+	const char *const
+		*env; /* NAME=VALUE, each in the place of the one that is there; NULL-terminated */
+	const char *folder; /* absolute; bound, read-only, at folder_inside in the container */
+	const char *folder_inside;
+	const char *cgroups_path;
+};
 /*
- * Writes a config.json into dir (a descriptor) for the same container with process.terminal
- * set: root.path and relative sources of bind mounts made absolute. 0 or a code.
+ * Writes a config.json into dir (a descriptor) for the same container with these differences: root.path
+ * and relative sources of bind mounts made absolute. 0 or a code.
  */
-int bundle_write_override(const struct bundle *b, bool terminal, int dir, struct error *err);
+int bundle_write_override(
+	const struct bundle *b, const struct bundle_override *o, int dir, struct error *err);
+/* The same as a text, which the caller frees. */
+int bundle_override_text(
+	const struct bundle *b, const struct bundle_override *o, char **ret, struct error *err);
 
 /*
  * What an exec inherits from config.json's process: cwd, env, user, capabilities, and the like,

@@ -15,6 +15,7 @@
 #include "common/error.h"
 #include "monitor.pb-c.h"
 #include "mount.pb-c.h"
+#include "supervisor.pb-c.h"
 #include "task.pb-c.h"
 
 /* On containerd's wire, an exit status that cannot be known. */
@@ -42,8 +43,19 @@ struct client_fds {
 int client_call_create(struct client_target *t, const Containerd__Task__V2__CreateTaskRequest *m,
 	const struct client_fds *fds, uint32_t *ret_pid, struct error *err);
 int client_call_create_hub(struct client_target *t,
-	const Containerd__Task__V2__CreateTaskRequest *m, const struct client_fds *fds,
-	uint32_t *ret_pid, char **ret_socket, struct error *err);
+	const Containerd__Task__V2__CreateTaskRequest *m, const char *spec,
+	const struct client_fds *fds, uint32_t *ret_pid, char **ret_socket, struct error *err);
+/*
+ * What cleatd is asked for a shim's Create, for who sends it in a loop of its own. spec: config.json to use
+ * instead of the bundle's; NULL: the bundle's. It points into m and spec.
+ */
+struct client_hub_creation {
+	Cleat__V1__CreateOptions options;
+	Cleat__V1__CreateRequest request;
+};
+int client_hub_creation_fill(struct client_hub_creation *h, const char *id,
+	const Containerd__Task__V2__CreateTaskRequest *m, const char *spec, struct error *err);
+void client_hub_creation_deinit(struct client_hub_creation *h);
 int client_call_start(
 	struct client_target *t, const char *exec_id, uint32_t *ret_pid, struct error *err);
 int client_call_exec(struct client_target *t, const Containerd__Task__V2__ExecProcessRequest *m,

@@ -33,41 +33,58 @@ int client_call_exec_hub(struct client_target *t, const Containerd__Task__V2__Ex
 }
 
 /* The options that a shim would have got are part of cleatd's. */
-static int unpack_options(struct client_target *t, const Google__Protobuf__Any *any,
+static int unpack_options(const char *id, const Google__Protobuf__Any *any,
 	Cleat__Shim__V1__RuntimeOptions **ret, struct error *err)
 {
 	*ret = NULL;
 	if (!any)
 		return 0;
 	*ret = cleat__shim__v1__runtime_options__unpack(NULL, any->value.len, any->value.data);
-	return *ret ? 0 : error_errno(err, -ENOMEM, "container %s: runtime options", t->id);
+	return *ret ? 0 : error_errno(err, -ENOMEM, "container %s: runtime options", id);
+}
+
+int client_hub_creation_fill(struct client_hub_creation *h, const char *id,
+	const Containerd__Task__V2__CreateTaskRequest *m, const char *spec, struct error *err)
+{
+	cleat__v1__create_options__init(&h->options);
+	cleat__v1__create_request__init(&h->request);
+	h->options.bundle = m->bundle;
+	h->options.image_path = m->checkpoint;
+	if (spec) {
+		h->options.spec.data = (uint8_t *)spec;
+		h->options.spec.len = strlen(spec);
+	}
+	h->request.id = m->id;
+	h->request.options = &h->options;
+	h->request.terminal = m->terminal;
+	h->request.stdin = m->stdin;
+	h->request.stdout = m->stdout;
+	h->request.stderr = m->stderr;
+	h->request.n_rootfs = m->n_rootfs;
+	h->request.rootfs = m->rootfs;
+	return unpack_options(id, m->options, &h->options.runtime, err);
+}
+
+void client_hub_creation_deinit(struct client_hub_creation *h)
+{
+	if (h->options.runtime)
+		cleat__shim__v1__runtime_options__free_unpacked(h->options.runtime, NULL);
+	h->options.runtime = NULL;
 }
 
 int client_call_create_hub(struct client_target *t,
-	const Containerd__Task__V2__CreateTaskRequest *m, const struct client_fds *fds,
-	uint32_t *ret_pid, char **ret_socket, struct error *err)
+	const Containerd__Task__V2__CreateTaskRequest *m, const char *spec,
+	const struct client_fds *fds, uint32_t *ret_pid, char **ret_socket, struct error *err)
 {
-	Cleat__V1__CreateOptions options = CLEAT__V1__CREATE_OPTIONS__INIT;
-	Cleat__V1__CreateRequest hub = CLEAT__V1__CREATE_REQUEST__INIT;
+	struct client_hub_creation h;
 	Cleat__V1__CreateResponse *answer;
-	int r = unpack_options(t, m->options, &options.runtime, err);
+	int r = client_hub_creation_fill(&h, t->id, m, spec, err);
 
 	if (r != 0)
 		return r;
-	options.bundle = m->bundle;
-	options.image_path = m->checkpoint;
-	hub.id = m->id;
-	hub.options = &options;
-	hub.terminal = m->terminal;
-	hub.stdin = m->stdin;
-	hub.stdout = m->stdout;
-	hub.stderr = m->stderr;
-	hub.n_rootfs = m->n_rootfs;
-	hub.rootfs = m->rootfs;
 	r = client_call_send(
-		t, &hub_create, &hub.base, client_call_ms(t->place), fds, &answer, err);
-	if (options.runtime)
-		cleat__shim__v1__runtime_options__free_unpacked(options.runtime, NULL);
+		t, &hub_create, &h.request.base, client_call_ms(t->place), fds, &answer, err);
+	client_hub_creation_deinit(&h);
 	if (r != 0)
 		return r;
 	*ret_pid = answer->pid;

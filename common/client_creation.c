@@ -170,6 +170,7 @@ static int open_state_folder(const struct client_place *place, struct client_cre
 static int write_override(
 	const struct client_place *place, struct client_creation *c, struct error *err)
 {
+	struct bundle_override o = { 0 };
 	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int fd = -1, folder = -1;
 	int r = open_state_folder(place, c, &path, &fd, err);
@@ -184,12 +185,28 @@ static int write_override(
 	}
 	if (r < 0)
 		return error_errno(err, r, "%s/" OVERRIDE_FOLDER, path);
-	r = bundle_write_override(&c->bundle, c->terminal, folder, err);
-	if (r == 0 && asprintf(&c->spec_bundle, "%s/" OVERRIDE_FOLDER, path) < 0) {
+	if (asprintf(&c->spec_bundle, "%s/" OVERRIDE_FOLDER, path) < 0) {
 		c->spec_bundle = NULL;
-		r = error_errno(err, -ENOMEM, "%s/" OVERRIDE_FOLDER, path);
+		return error_errno(err, -ENOMEM, "%s/" OVERRIDE_FOLDER, path);
 	}
-	return r;
+	o.terminal = c->terminal;
+	if (c->options->override)
+		r = c->options->override(&o, folder, c->spec_bundle, c->options->userdata, err);
+	return r == 0 ? bundle_write_override(&c->bundle, &o, folder, err) : r;
+}
+
+/* Where cleatd makes the folder, it is given the text. */
+static int make_override(
+	const struct client_place *place, struct client_creation *c, struct error *err)
+{
+	const struct bundle_override o = { .terminal = c->terminal };
+
+	if (!c->target.is_hub)
+		return write_override(place, c, err);
+	if (c->options->override)
+		return error_set(err, CODE_INVALID_ARGUMENT,
+			"a config.json of its own does not go with cleatd");
+	return bundle_override_text(&c->bundle, &o, &c->spec, err);
 }
 
 /* --- the whole --- */
@@ -239,10 +256,9 @@ static void stop_shim(const struct client_place *place, struct client_creation *
 	client_target_close(&blocking);
 }
 
-/* cleatd makes the copy by itself: the folder for it is made with the shim. */
 static bool wants_override(const struct client_creation *c)
 {
-	return !c->target.is_hub && c->terminal != bundle_terminal(&c->bundle);
+	return c->options->override || c->terminal != bundle_terminal(&c->bundle);
 }
 
 int client_creation_begin(const struct client_place *place,
@@ -267,7 +283,7 @@ int client_creation_begin(const struct client_place *place,
 	c->runs = options->start && !c->terminal;
 	r = start_shim(place, id, base, &c->target, err);
 	if (r == 0 && wants_override(c))
-		r = write_override(place, c, err);
+		r = make_override(place, c, err);
 	if (r == 0)
 		r = set_runtime(place, c, err);
 	if (r != 0) {
@@ -282,7 +298,7 @@ static int send_to_hub(struct client_creation *c, const struct client_fds *fds, 
 	struct error *err)
 {
 	struct client_target shim = CLIENT_TARGET_INIT, *t = &c->target;
-	int r = client_call_create_hub(t, &c->request, fds, ret_pid, &shim.socket, err);
+	int r = client_call_create_hub(t, &c->request, c->spec, fds, ret_pid, &shim.socket, err);
 
 	if (r != 0)
 		return r;
@@ -320,6 +336,7 @@ void client_creation_end(struct client_creation *c)
 	bundle_deinit(&c->bundle);
 	runtime_set_deinit(&c->runtime);
 	free(c->spec_bundle);
+	free(c->spec);
 	free(c->runtime_root);
 	free(c->packed);
 	*c = (struct client_creation){ .bundle = BUNDLE_INIT, .target = CLIENT_TARGET_INIT };

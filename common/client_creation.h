@@ -37,6 +37,13 @@ struct client_creation_options {
 	bool no_pivot, no_new_keyring;
 	const char *image; /* absolute: made from it; NULL: from the bundle alone */
 	const Cleat__Shim__V1__CriuOptions *restore; /* how; with image */
+	/*
+	 * What else its config.json is to say in another way: fills o; path (and folder, its descriptor)
+	 * is where the copy goes, in the container's folder. NULL: nothing. Not with cleatd.
+	 */
+	int (*override)(struct bundle_override *o, int folder, const char *path, void *userdata,
+		struct error *err);
+	void *userdata;
 };
 
 struct client_creation {
@@ -46,6 +53,7 @@ struct client_creation {
 	bool terminal;	   /* as the container gets it */
 	bool runs;	   /* Create starts it too; otherwise that is the caller's */
 	char *spec_bundle; /* folder of the copied config.json; NULL: the bundle's own is used */
+	char *spec;	   /* with cleatd, which makes that folder: its text */
 	char *runtime_root;
 	struct runtime_set runtime; /* what the runtime's name means in runtimes.json, or nothing */
 	uint8_t *packed;

@@ -15,6 +15,9 @@
 #define TASKS_SERVICE	   "containerd.services.tasks.v1.Tasks"
 #define SUPERVISOR_SERVICE "cleat.v1.Supervisor"
 
+/* The metadata that has the namespace, for cleatd. */
+#define CLIENT_NAMESPACE_KEY "containerd-namespace-ttrpc"
+
 struct client_rpc {
 	const char *service, *method;
 	const ProtobufCMessageDescriptor *response;

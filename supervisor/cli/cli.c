@@ -27,6 +27,8 @@ const struct option global_options[] = {
 	OPTION_VALUE(0, "shim", "SOCKET", struct globals, shim, "talk to this one shim"),
 	OPTION_VALUE(
 		0, "socket", "SOCKET", struct globals, socket, "talk to cleatd on this socket"),
+	OPTION_FLAG(0, "direct", struct globals, direct,
+		"pass cleatd by, even where it serves: shims are started and asked from here"),
 	OPTION_VALUE(0, "root", "DIR", struct globals, root, "cleat's own folder [/run/cleat]"),
 	OPTION_VALUE('n', "namespace", "NS", struct globals, ns, "namespace of ids [default]"),
 	OPTION_VALUE(0, "runtime", "NAME", struct globals, runtime,
@@ -144,15 +146,19 @@ static int set_via(struct cli *cli, struct error *err)
 	struct client_place *place = &cli->place;
 	int r;
 
-	if (cli->g.socket && cli->g.shim)
-		return error_set(
-			err, CODE_INVALID_ARGUMENT, "--socket and --shim exclude each other");
+	if ((cli->g.socket != NULL) + (cli->g.shim != NULL) + cli->g.direct > 1)
+		return error_set(err, CODE_INVALID_ARGUMENT,
+			"--socket, --shim and --direct exclude each other");
 	r = set_root(cli, err);
 	if (r != 0)
 		return r;
 	if (client_lines_new(&place->lines) < 0)
 		return error_errno(err, -ENOMEM, "connections");
 	place->debug = cli->g.debug;
+	if (cli->g.direct) {
+		place->via = CLIENT_VIA_DIRECT;
+		return 0;
+	}
 	place->via = cli->g.shim ? CLIENT_VIA_SHIM : CLIENT_VIA_CLEATD;
 	place->socket = cli->g.shim ? cli->g.shim : cli->g.socket;
 	if (!place->socket) {

@@ -26,7 +26,7 @@ enum {
 struct globals {
 	const char *socket, *shim, *root, *ns, *runtime, *format, *deadline;
 	struct argv runtime_options;
-	bool json, debug, help, version;
+	bool json, debug, direct, help, version;
 };
 
 struct cli {

@@ -12,6 +12,7 @@
 #include "supervisor/cli/cli.h"
 #include "supervisor/cli/creation.h"
 #include "common/client_rpc.h"
+#include "supervisor/cli/sdnotify.h"
 #include "supervisor/cli/session.h"
 #include "common/client_call.h"
 
@@ -41,6 +42,8 @@ static const struct option run_option_table[] = {
 	CREATE_OPTIONS,
 	KEYRING_OPTION,
 	RUN_OPTIONS,
+	OPTION_VALUE(0, "sdnotify", "MODE", struct create_options, sdnotify,
+		"who says that it is ready: cleat, container, or nobody (ignore)"),
 	OPTION_END,
 };
 
@@ -122,9 +125,10 @@ static int run_detached(
 	struct creation c;
 	int r;
 
-	if (o->remove && o->start)
+	if (o->start && (o->remove || o->sdnotify))
 		return error_set(err, CODE_INVALID_ARGUMENT,
-			"--rm needs somebody who waits: it does not go with --detach");
+			"%s needs somebody who waits: it does not go with --detach",
+			o->remove ? "--rm" : "--sdnotify");
 	r = creation_begin(cli, o, id, NULL, &c, err);
 	if (r == 0)
 		r = create(cli, &c, err);
@@ -151,23 +155,34 @@ static int run_session(struct session *s, struct creation *c, struct error *err)
 	s->terminal = c->made.terminal;
 	s->remove = c->options->remove;
 	s->pid_file = c->options->pid_file;
+	s->spec = c->made.spec;
+	s->notify = c->options->notify;
+	if (s->notify->listens)
+		s->stop_signal = bundle_stop_signal(&c->made.bundle);
 	set_streams(c, &s->streams);
 	return session_run(s, &rpc_create, &c->made.request.base, err);
 }
 
 static int run_foreground(
-	struct cli *cli, const struct create_options *o, const char *id, struct error *err)
+	struct cli *cli, const struct create_options *options, const char *id, struct error *err)
 {
+	struct create_options o = *options;
+	struct sdnotify notify = SDNOTIFY_INIT;
 	struct session s;
 	struct creation c;
 	int r = session_init(&s, cli, err);
 
 	if (r != 0)
 		return r;
-	r = creation_begin(cli, o, id, s.base, &c, err);
-	if (r == 0)
-		r = run_session(&s, &c, err);
-	creation_end(&c);
+	o.notify = &notify;
+	r = sdnotify_init(&notify, o.sdnotify, id, s.base, err);
+	if (r == 0) {
+		r = creation_begin(cli, &o, id, s.base, &c, err);
+		if (r == 0)
+			r = run_session(&s, &c, err);
+		creation_end(&c);
+	}
+	sdnotify_deinit(&notify);
 	session_deinit(&s);
 	return r;
 }
@@ -224,7 +239,11 @@ const struct command command_run = {
 	.more = "In the foreground its streams are the caller's own, signals are passed on, and the\n"
 		"exit status is its own. It has a terminal if config.json says so and stdin is one,\n"
 		"or with --tty. Without --rm it stays, stopped, until it is deleted.\n"
-		"Detached without --log its output is discarded.",
+		"Detached without --log its output is discarded.\n"
+		"As a service of systemd (NOTIFY_SOCKET is set) it is ready once it runs; with\n"
+		"--sdnotify=container once it says so itself, on a socket in " SDNOTIFY_INSIDE
+		". SIGTERM\n"
+		"is then its stop signal: org.opencontainers.image.stopSignal in config.json.",
 	.options = run_option_table,
 	.options_size = sizeof(struct create_options),
 	.n_min = 1,

@@ -15,6 +15,7 @@
 #include "common/cleanup.h"
 #include "common/file.h"
 #include "supervisor/cli/cli.h"
+#include "supervisor/cli/sdnotify.h"
 
 /* -t, or its absence where stdin is no terminal, goes before config.json. */
 static enum client_terminal decide_terminal(const struct create_options *o)
@@ -22,6 +23,19 @@ static enum client_terminal decide_terminal(const struct create_options *o)
 	if (o->terminal)
 		return CLIENT_TERMINAL_WANTED;
 	return isatty(STDIN_FILENO) ? CLIENT_TERMINAL_AS_CONFIGURED : CLIENT_TERMINAL_NONE;
+}
+
+/* The socket on which it says that it is ready, beside the copy of its config.json. */
+static int add_notify_socket(
+	struct bundle_override *o, int folder, const char *path, void *userdata, struct error *err)
+{
+	struct sdnotify *notify = userdata;
+	int r = sdnotify_serve(notify, folder, path, err);
+
+	o->folder = notify->folder;
+	o->folder_inside = SDNOTIFY_INSIDE;
+	o->env = (const char *const *)notify->env;
+	return r;
 }
 
 int creation_begin(struct cli *cli, const struct create_options *options, const char *id,
@@ -41,7 +55,14 @@ int creation_begin(struct cli *cli, const struct create_options *options, const 
 		.no_new_keyring = options->no_new_keyring,
 	};
 	ret->made.target = CLIENT_TARGET_INIT;
-	if (options->restore) {
+	if (options->notify && sdnotify_has_socket(options->notify)) {
+		ret->wish.override = add_notify_socket;
+		ret->wish.userdata = options->notify;
+		if (cli->place.via == CLIENT_VIA_CLEATD)
+			r = error_set(err, CODE_INVALID_ARGUMENT,
+				"--sdnotify=container does not go through cleatd: it takes --direct");
+	}
+	if (r == 0 && options->restore) {
 		r = criu_options_fill(options->restore, &ret->restore, &ret->paths, err);
 		ret->wish.restore = &ret->restore;
 		ret->wish.image = ret->paths.image;

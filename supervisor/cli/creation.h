@@ -16,12 +16,14 @@
 #include "supervisor/cli/criu_options.h"
 
 struct cli;
+struct sdnotify;
 
 struct create_options {
-	const char *bundle, *pid_file, *log;
+	const char *bundle, *pid_file, *log, *sdnotify;
 	bool terminal, detach, remove, no_pivot, no_new_keyring;
 	bool start;			    /* it shall run: `run` and `restore`, not `create` */
 	const struct criu_options *restore; /* made from an image; NULL: from the bundle alone */
+	struct sdnotify *notify;	    /* who tells systemd of it; not owned; NULL: nobody */
 };
 
 struct creation {

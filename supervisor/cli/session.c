@@ -283,6 +283,8 @@ int session_run(struct session *s, const struct client_rpc *rpc, const ProtobufC
 
 void session_deinit(struct session *s)
 {
+	ttrpc_client_free(s->hub);
+	s->hub = NULL;
 	terminal_restore(&s->caller);
 	relay_deinit(&s->input);
 	relay_deinit(&s->output);

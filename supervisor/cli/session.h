@@ -27,6 +27,7 @@
 #include "supervisor/cli/terminal.h"
 
 struct cli;
+struct sdnotify;
 struct client_rpc;
 struct client_target;
 
@@ -49,10 +50,14 @@ struct session {
 	struct streams streams;
 	const char *exec_id; /* "" for the init */
 	bool is_init;
-	bool runs;     /* its Create starts it */
-	bool terminal; /* the process has one, and it is shown on ours */
-	bool remove;   /* delete the process once it has ended */
+	bool runs;	  /* its Create starts it */
+	const char *spec; /* with cleatd: config.json to use instead of the bundle's; NULL: that */
+	struct ttrpc_client *hub; /* to cleatd, while it creates; then the shim is asked itself */
+	bool terminal;		  /* the process has one, and it is shown on ours */
+	bool remove;		  /* delete the process once it has ended */
 	const char *pid_file;
+	struct sdnotify *notify; /* told that it runs; not owned; NULL: nobody is */
+	int stop_signal;	 /* what SIGTERM means to it; 0: SIGTERM */
 
 	enum session_phase phase;
 	struct error failure; /* why there is no exit status */

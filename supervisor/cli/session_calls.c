@@ -6,13 +6,17 @@
  */
 #include "supervisor/cli/session_private.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <string.h>
 
 #include "common/cleanup.h"
 #include "common/ttrpc_client.h"
 #include "monitor.pb-c.h"
+#include "supervisor.pb-c.h"
 #include "supervisor/cli/cli.h"
 #include "supervisor/cli/creation.h"
+#include "supervisor/cli/sdnotify.h"
 #include "common/client_rpc.h"
 #include "common/client_target.h"
 #include "common/client_call.h"
@@ -47,6 +51,8 @@ void session_kill(struct session *s, int sig)
 
 	m.id = s->target->id;
 	m.exec_id = (char *)s->exec_id;
+	if (sig == SIGTERM && s->stop_signal)
+		sig = s->stop_signal;
 	m.signal = (uint32_t)sig;
 	send_call(s, &rpc_kill, &m.base, client_call_ms(&s->cli->place), on_ignored);
 }
@@ -204,6 +210,8 @@ static void on_started(
 	if (is_new && pid_file_write(s->pid_file, s->pid, &failed) != 0) {
 		session_fail(s, &failed);
 		session_kill(s, SIGKILL);
+	} else if (s->notify) {
+		sdnotify_running(s->notify);
 	}
 	session_kill_pending(s);
 	session_step(s);
@@ -219,6 +227,8 @@ static void begin_running(struct session *s)
 	if (s->interrupted) {
 		session_kill(s, s->interrupted);
 		session_await_heed(s);
+	} else if (s->notify) {
+		sdnotify_running(s->notify);
 	}
 }
 
@@ -284,6 +294,51 @@ static void on_added(
 		session_send_wait(s);
 }
 
+/* cleatd has created it: from here on its shim is asked itself, so that cleatd may come and go. */
+static void on_hub_added(
+	int code, const ProtobufCMessage *message, const struct error *err, void *userdata)
+{
+	const Cleat__V1__CreateResponse *answer = (const void *)message;
+	Containerd__Task__V2__CreateTaskResponse created =
+		CONTAINERD__TASK__V2__CREATE_TASK_RESPONSE__INIT;
+	_cleanup_error_ struct error failed = ERROR_INIT;
+	struct session *s = userdata;
+	struct client_target *t = s->target;
+
+	if (code == 0) {
+		t->is_hub = false;
+		t->socket = strdup(answer->socket);
+		code = t->socket ? ttrpc_client_connect(t->socket, s->base, &t->client, &failed)
+				 : error_errno(&failed, -ENOMEM, "container %s", t->id);
+		created.pid = answer->pid;
+		err = &failed;
+	}
+	on_added(code, code == 0 ? &created.base : NULL, err, s);
+}
+
+static int send_create_to_hub(struct session *s, const ProtobufCMessage *message, struct error *err)
+{
+	const struct client_place *place = &s->cli->place;
+	const struct ttrpc_metadata metadata = { CLIENT_NAMESPACE_KEY, place->ns };
+	struct client_hub_creation h;
+	struct ttrpc_request request;
+	int r = ttrpc_client_connect(place->socket, s->base, &s->hub, err);
+
+	if (r == 0)
+		r = client_hub_creation_fill(
+			&h, s->target->id, (const void *)message, s->spec, err);
+	if (r != 0)
+		return r;
+	request = client_rpc_request(&hub_create, &h.request.base, client_call_ms(place));
+	request.fds = s->streams.fds;
+	request.n_fds = s->streams.n_fds;
+	request.metadata = &metadata;
+	request.n_metadata = 1;
+	r = ttrpc_client_begin(s->hub, &request, 0, on_hub_added, s, NULL, err);
+	client_hub_creation_deinit(&h);
+	return r;
+}
+
 int session_send_add(struct session *s, const struct client_rpc *rpc,
 	const ProtobufCMessage *message, struct error *err)
 {
@@ -291,6 +346,8 @@ int session_send_add(struct session *s, const struct client_rpc *rpc,
 		client_rpc_request(rpc, message, client_call_ms(&s->cli->place));
 	struct ttrpc_pending *pending;
 
+	if (s->is_init && s->target->is_hub)
+		return send_create_to_hub(s, message, err);
 	request.fds = s->streams.fds;
 	request.n_fds = s->streams.n_fds;
 	return ttrpc_client_begin(s->target->client, &request, 0, on_added, s, &pending, err);

@@ -56,6 +56,8 @@ static const struct command commands[] = {
 		"SEED N: 0 where stdin is exactly that stream, else 1 and the first difference" },
 	{ "count-stdin", 0, 0, tool_count_stdin, "prints `BYTES FNV1A64` of stdin" },
 	{ "lines", 1, 1, tool_lines, "N: `line 1` to `line N`" },
+	{ "notify", 1, INT_MAX, tool_notify,
+		"LINE...: one datagram of these lines to NOTIFY_SOCKET, a path" },
 	/* children */
 	{ "hold", 1, 1, tool_hold,
 		"N: leaves a child that keeps stdout, and nothing else, open for N seconds; exits 0" },

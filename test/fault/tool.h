@@ -24,6 +24,7 @@ int tool_random(int n_args, char **args);
 int tool_check(int n_args, char **args);
 int tool_count_stdin(int n_args, char **args);
 int tool_lines(int n_args, char **args);
+int tool_notify(int n_args, char **args);
 
 /* tool_signal.c: ends, signals, waiting */
 int tool_exit(int n_args, char **args);

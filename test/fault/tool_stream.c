@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* One size for all: a pipe's whole default capacity, and a multiple of the stream's word. */
@@ -181,5 +183,26 @@ int tool_lines(int n_args, char **args)
 			return tool_fail("writing failed");
 		used = 0;
 	}
+	return 0;
+}
+
+int tool_notify(int n_args, char **args)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	char text[8192];
+	size_t n = 0;
+
+	if (!path || strlen(path) >= sizeof(sa.sun_path))
+		return tool_fail("notify: NOTIFY_SOCKET is no path");
+	strcpy(sa.sun_path, path);
+	for (int i = 0; i < n_args && n < sizeof(text); i++)
+		n += (size_t)snprintf(
+			text + n, sizeof(text) - n, "%s%s", i > 0 ? "\n" : "", args[i]);
+	if (n >= sizeof(text))
+		return tool_fail("notify: more than a datagram");
+	if (fd < 0 || sendto(fd, text, n, 0, (struct sockaddr *)&sa, sizeof(sa)) < 0)
+		return tool_fail("notify: %s: %s", path, strerror(errno));
 	return 0;
 }

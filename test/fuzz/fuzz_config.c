@@ -51,18 +51,21 @@ static void check_exec(const struct bundle *b)
 
 static void check_bundle(const struct bundle *b)
 {
+	static const char *const env[] = { "A=b", NULL };
 	struct bundle copy = BUNDLE_INIT;
 	bool wanted = !bundle_terminal(b);
+	const struct bundle_override o = { wanted, env, "/from", "/inside", "/group" };
 	int sig = bundle_stop_signal(b);
 
 	CHECK(sig > 0 && sig <= 64);
 	bundle_cgroups_path(b);
 	bundle_annotation(b, "");
 	check_exec(b);
-	CHECK(bundle_write_override(b, wanted, folder(), NULL) == 0);
+	CHECK(bundle_write_override(b, &o, folder(), NULL) == 0);
 	CHECK(bundle_load(folder_path, &copy, NULL) == 0);
 	if (json_is_object(json_object_get(b->config, "process")))
 		CHECK(bundle_terminal(&copy) == wanted);
+	CHECK(strcmp(bundle_cgroups_path(&copy), "/group") == 0);
 	CHECK(bundle_private_pids(&copy) == bundle_private_pids(b));
 	bundle_deinit(&copy);
 }

@@ -259,7 +259,9 @@ static void test_override(void **state)
 
 	assert_int_equal(mkdirat(bed->dir, "state", 0700), 0);
 	dir = openat(bed->dir, "state", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_ok(bundle_write_override(&b, false, dir, &err), &err);
+	assert_ok(bundle_write_override(
+			  &b, &(struct bundle_override){ .terminal = false }, dir, &err),
+		&err);
 	j = read_copy(dir);
 	assert_false(json_get_bool(json_object_get(j, "process"), "terminal", true));
 	snprintf(path, sizeof(path), "%s/rootfs", b.path);
@@ -279,7 +281,9 @@ static void test_override(void **state)
 	after = read_text(bed->dir, "config.json");
 	assert_string_equal(after, before);
 	assert_true(bundle_terminal(&b));
-	assert_ok(bundle_write_override(&b, true, dir, &err), &err);
+	assert_ok(
+		bundle_write_override(&b, &(struct bundle_override){ .terminal = true }, dir, &err),
+		&err);
 	j = read_copy(dir);
 	assert_true(json_get_bool(json_object_get(j, "process"), "terminal", false));
 	json_decref(j);
@@ -290,6 +294,74 @@ static void test_override(void **state)
 	bundle_deinit(&b);
 }
 
+static const char *text_at(const json_t *list, size_t i)
+{
+	return json_string_value(json_array_get(list, i));
+}
+
+static json_t *override_all(struct bed *bed, const char *config)
+{
+	static const char *const env[] = { "B=new", "D=", NULL };
+	const struct bundle_override all = {
+		.env = env,
+		.folder = "/from",
+		.folder_inside = "/inside",
+		.cgroups_path = "/group",
+	};
+	struct bundle b = load(bed, config);
+	struct error err = ERROR_INIT;
+	json_t *j;
+	int dir;
+
+	mkdirat(bed->dir, "state", 0700);
+	dir = openat(bed->dir, "state", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_ok(bundle_write_override(&b, &all, dir, &err), &err);
+	j = read_copy(dir);
+	close(dir);
+	bundle_deinit(&b);
+	return j;
+}
+
+/* A variable takes the place of all that have its name, and of none that only begins with it. */
+static void test_override_all(void **state)
+{
+	json_t *j =
+		override_all(*state, "{\"process\":{\"env\":[\"B=1\",\"BB=2\",\"B=3\",\"C=4\"]},"
+				     "\"mounts\":[{\"type\":\"tmpfs\",\"source\":\"tmpfs\"}],"
+				     "\"linux\":{\"cgroupsPath\":\"old\",\"x\":1}}");
+	const json_t *env = json_object_get(json_object_get(j, "process"), "env");
+	const json_t *mount = json_array_get(json_object_get(j, "mounts"), 1);
+
+	assert_int_equal(json_array_size(env), 4);
+	assert_string_equal(text_at(env, 0), "BB=2");
+	assert_string_equal(text_at(env, 1), "C=4");
+	assert_string_equal(text_at(env, 2), "B=new");
+	assert_string_equal(text_at(env, 3), "D=");
+	assert_string_equal(json_get_string(mount, "source", NULL), "/from");
+	assert_string_equal(json_get_string(mount, "destination", NULL), "/inside");
+	assert_string_equal(text_at(json_object_get(mount, "options"), 0), "bind");
+	assert_string_equal(text_at(json_object_get(mount, "options"), 4), "ro");
+	assert_string_equal(
+		json_get_string(json_object_get(j, "linux"), "cgroupsPath", NULL), "/group");
+	assert_int_equal(json_get_int(json_object_get(j, "linux"), "x", 0), 1);
+	json_decref(j);
+}
+
+/* What is not there, or null, is made; but a container without a process gets none. */
+static void test_override_of_nothing(void **state)
+{
+	json_t *j = override_all(*state, "{\"process\":{\"env\":null},\"mounts\":null}");
+
+	assert_int_equal(json_array_size(json_object_get(json_object_get(j, "process"), "env")), 2);
+	assert_int_equal(json_array_size(json_object_get(j, "mounts")), 1);
+	assert_string_equal(
+		json_get_string(json_object_get(j, "linux"), "cgroupsPath", NULL), "/group");
+	json_decref(j);
+	j = override_all(*state, "{}");
+	assert_null(json_object_get(j, "process"));
+	json_decref(j);
+}
+
 static void test_override_cannot_be_written(void **state)
 {
 	struct bed *bed = *state;
@@ -297,7 +369,7 @@ static void test_override_cannot_be_written(void **state)
 	struct error err = ERROR_INIT;
 	int fd = openat(bed->dir, "config.json", O_RDONLY | O_CLOEXEC), r;
 
-	r = bundle_write_override(&b, true, fd, &err);
+	r = bundle_write_override(&b, &(struct bundle_override){ .terminal = true }, fd, &err);
 	assert_int_equal(r, CODE_INVALID_ARGUMENT); /* not a folder */
 	error_clear(&err);
 	close(fd);
@@ -317,6 +389,8 @@ int main(void)
 		bed_test(test_size_limit),
 		bed_test(test_linked_config),
 		bed_test(test_override),
+		bed_test(test_override_all),
+		bed_test(test_override_of_nothing),
 		bed_test(test_override_cannot_be_written),
 	};
 
