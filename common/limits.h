@@ -28,10 +28,13 @@
 #define LIMIT_STATE_JSON	(4u << 20)  /* bytes of a state file of ours */
 #define LIMIT_RING_EVENTS	4096u /* events kept for subscribers that are slow in reading them */
 #define LIMIT_RING_BYTES	(256u << 10)
-#define LIMIT_FILTER		4096u /* bytes of one filter, */
-#define LIMIT_FILTERS		64u   /* filters of one subscriber, */
-#define LIMIT_FILTER_CONDITIONS 256u  /* and in all of them together: conditions, */
-#define LIMIT_FILTER_STATES	512u  /* states of regular expressions */
+#define LIMIT_HUB_EVENTS	16384u /* the same of a supervisor, of all its shims */
+#define LIMIT_HUB_BYTES		(8u << 20)
+#define LIMIT_HUB_EVENT		(1u << 20) /* bytes of one event: few push out the others */
+#define LIMIT_FILTER		4096u	   /* bytes of one filter, */
+#define LIMIT_FILTERS		64u	   /* filters of one subscriber, */
+#define LIMIT_FILTER_CONDITIONS 256u	   /* and in all of them together: conditions, */
+#define LIMIT_FILTER_STATES	512u	   /* states of regular expressions */
 #define LIMIT_FILTER_VALUE	4096u /* bytes of a value that a regular expression is held against */
 #define LIMIT_LOGGER_PAIRS	256u	     /* arguments of a logging program, with a value each */
 #define LIMIT_LEDGER		(256u << 10) /* bytes of an exit ledger before it is rewritten */
@@ -48,6 +51,10 @@
  */
 #define RING_TAIL_EVENTS 256u
 #define RING_TAIL_BYTES	 (32u << 10)
+
+/* The same of a supervisor: two events of each of a thousand containers. */
+#define HUB_TAIL_EVENTS 2048u
+#define HUB_TAIL_BYTES	(512u << 10)
 
 #define SUPERVISOR_CONNECTIONS 1024u /* clients of cleatd, where its configuration does not say */
 #define SHIM_ANSWER_MS	       50u /* a shim that has not answered by then is shown from its files */

@@ -61,6 +61,11 @@ static inline size_t ring_bytes(const struct ring *ring)
  * its number, and shows as missed.
  */
 struct ring_entry *ring_append(struct ring *ring, size_t size);
+/* A number is used up for what cannot be kept: it shows as missed. */
+static inline void ring_lose(struct ring *ring)
+{
+	ring->next_seq++;
+}
 /* Wakes the readers that were at the end. */
 void ring_announce(struct ring *ring, struct ring_entry *e);
 

@@ -25,6 +25,9 @@ static void test_as_promised(void **state)
 	assert_int_equal(LIMIT_RING_EVENTS, 4096);
 	assert_int_equal(LIMIT_RING_BYTES, 256 * 1024);
 	assert_int_equal(LIMIT_OWED_EXITS, 8192);
+	assert_int_equal(LIMIT_HUB_EVENTS, 16384);
+	assert_int_equal(LIMIT_HUB_BYTES, 8 * 1024 * 1024);
+	assert_true(HUB_TAIL_EVENTS < LIMIT_HUB_EVENTS && HUB_TAIL_BYTES < LIMIT_HUB_BYTES);
 	assert_true(RING_TAIL_EVENTS < LIMIT_RING_EVENTS && RING_TAIL_BYTES < LIMIT_RING_BYTES);
 	assert_int_equal(LIMIT_LEDGER, 256 * 1024);
 	assert_int_equal(LIMIT_FILTER, 4096);
@@ -39,6 +42,9 @@ static void test_together(void **state)
 	(void)state;
 	/* one frame of the largest size can be queued, or no client could ever get it */
 	assert_true(LIMIT_QUEUED_REPLIES >= LIMIT_FRAME_DATA + 10);
+	/* what a shim can tell, its supervisor can, and in a frame */
+	assert_true(LIMIT_HUB_EVENT > LIMIT_RING_BYTES && LIMIT_HUB_EVENT < LIMIT_FRAME_DATA / 2);
+	assert_true(LIMIT_HUB_EVENT < LIMIT_HUB_BYTES);
 	/* what a Create can carry, its shim's start can */
 	assert_true(LIMIT_BOOTSTRAP >= LIMIT_FRAME_DATA);
 	/* a Wait for every process fits on one connection */
