@@ -67,7 +67,7 @@ SYSTEMD_LIBS := -Wl,--as-needed -lsystemd -Wl,--no-as-needed
 # containerd looks for a runtime by name: io.containerd.cleat.v2, and io.containerd.runc.cleat, to which its
 # clients send runc's options
 DROP_INS := containerd-shim-cleat-v2 containerd-shim-runc-cleat
-CLEATD   := $(if $(wildcard supervisor/main.c),$(BIN)/cleatd)
+CLEATD   := $(BIN)/cleatd
 PROGRAMS := $(BIN)/cleat $(BIN)/cleat-shim $(CLEATD) $(addprefix $(BIN)/,$(DROP_INS))
 UNITS    := cleatd.service cleatd.socket cleat@.service
 

@@ -14,7 +14,9 @@
 
 struct follower {
 	struct ring_stream stream;
-	uint64_t missed; /* since the last one that was sent */
+	uint64_t missed;       /* since the last one that was sent */
+	uint64_t epoch, since; /* of the one container: what its caller has already */
+	char *id;	       /* NULL: every container */
 	char ns[];
 };
 
@@ -54,7 +56,9 @@ static int follower_send(struct ring_stream *stream, const struct ring_entry *en
 
 	hub_read(entry, &e);
 	f->missed += missed;
-	if (!e.id || strcmp(e.ns, f->ns) != 0)
+	if (!e.id || strcmp(e.ns, f->ns) != 0 || (f->id && strcmp(e.id, f->id) != 0))
+		return 0;
+	if (f->id && e.epoch == f->epoch && e.seq <= f->since)
 		return 0;
 	missed = f->missed + e.missed;
 	f->missed = 0;
@@ -68,7 +72,10 @@ static void follower_fail(struct ring_stream *stream, const struct error *err)
 
 static void follower_free(struct ring_stream *stream)
 {
-	free(follower_of(stream));
+	struct follower *f = follower_of(stream);
+
+	free(f->id);
+	free(f);
 }
 
 static const struct ring_stream_ops ops = { follower_send, follower_fail, follower_free };
@@ -79,10 +86,15 @@ void service_events_subscribe_all(struct hub *hub, struct ttrpc_call *call,
 	size_t n = strlen(ns) + 1;
 	struct follower *f = calloc(1, sizeof(*f) + n);
 
-	if (!f) {
+	if (f && *request->id)
+		f->id = strdup(request->id);
+	if (!f || (*request->id && !f->id)) {
+		free(f);
 		ttrpc_call_fail(call, CODE_RESOURCE_EXHAUSTED, "no memory for the stream");
 		return;
 	}
+	f->epoch = request->epoch;
+	f->since = request->since;
 	memcpy(f->ns, ns, n);
 	ring_stream_begin(
 		&f->stream, &ops, hub_ring(hub), call, request->from_now ? RING_FROM_NOW : 0);

@@ -51,6 +51,9 @@
 # "$CLEAT" take it from a runtimes.json of ours; a test's own --runtime goes before it. runsc is slow:
 # deadlines and wait_for have SLOWER times as long. How crun comes by a host that it takes: test/run.
 #
+# WAY in the environment is how cleat reaches shims: direct (the default), or cleatd, which each test then
+# has one of in its root; neither it nor its socket counts as left behind.
+#
 # A process belongs to the test if T or TAG is in its command line, environment, working directory,
 # executable or cgroup. At the deadline all of them are killed, which ends what the test waits for.
 #
@@ -91,6 +94,13 @@ cleat_setup() {
 	unset XDG_RUNTIME_DIR NOTIFY_SOCKET LISTEN_FDS LISTEN_PID
 	[[ $RUNTIME == runc ]] || choose_runtime || return
 	deadline "${CLEAT_TEST_DEADLINE:-120}"
+	[[ ${WAY-direct} != cleatd ]] || start_cleatd
+}
+
+# Serving once this returns.
+start_cleatd() {
+	background cleatd "$CLEAT_BIN/cleatd" --root "$ROOT" "$@"
+	wait_for 10 test -S "$ROOT/cleatd.sock"
 }
 
 cleat_teardown() {
@@ -279,7 +289,7 @@ watch_dog() { # SECONDS SHELL
 # of numbers is taken first, so that what looks through them is not in it; so this is called in $(),
 # never as a part of a pipe, whose other parts it would find.
 test_processes() {
-	local pids=(/proc/[0-9]*) skip=" $$ ${DOG-} " pid=$BASHPID path why
+	local pids=(/proc/[0-9]*) skip=" $$ ${DOG-} ${PID[cleatd]-} " pid=$BASHPID path why
 
 	while [[ $pid -gt 1 && $pid -ne $$ ]]; do
 		skip+="$pid "
@@ -321,7 +331,8 @@ test_files() {
 		[[ -d $path ]] && kept+=("$path")
 	done
 	[[ ! -d $ROOT ]] || find "$ROOT" -printf '%y %p\n' | while read -r kind path; do
-		[[ $kind == d && " ${kept[*]} " == *" $path "* ]] || echo "$path"
+		[[ $kind == d && " ${kept[*]} " == *" $path "* ]] || [[ $path == "$ROOT/cleatd.sock" ]] ||
+			echo "$path"
 	done
 	find "$T/tmp" -mindepth 1
 }

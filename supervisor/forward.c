@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Calls on their way to a shim and back. Changes nothing itself. Subtle: the caller's own deadline is
+ * the server's business and the shim's runtime has one of its own, so a call waits here for as long as
+ * its connection does, and a shim that hangs costs its own callers alone.
+ */
+#include "supervisor/forward.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/error.h"
+#include "supervisor/member_link.h"
+
+struct forward {
+	struct list forwards_link;
+	struct member *member;
+	struct ttrpc_call *call; /* NULL: its client has left */
+	struct ttrpc_pending *pending;
+	void (*answer)(struct ttrpc_call *call, struct member *m, const char *text,
+		const ProtobufCMessage *message);
+	void (*refuse)(struct ttrpc_call *call, struct member *m, const char *text,
+		const struct error *err);
+	char text[];
+};
+
+void forward_refuse(struct ttrpc_call *call, const struct error *err)
+{
+	ttrpc_call_fail(call, (int)err->code, error_message(err));
+}
+
+static void forward_free(struct forward *f)
+{
+	list_unlink(&f->forwards_link);
+	free(f);
+}
+
+static void refuse(struct forward *f, const struct error *err)
+{
+	if (f->refuse)
+		f->refuse(f->call, f->member, f->text, err);
+	else
+		forward_refuse(f->call, err);
+}
+
+static void on_answer(
+	int code, const ProtobufCMessage *message, const struct error *err, void *userdata)
+{
+	struct forward *f = userdata;
+
+	f->pending = NULL;
+	f->member->heard = clock_monotonic_ms();
+	if (code != 0)
+		refuse(f, err);
+	else if (f->answer)
+		f->answer(f->call, f->member, f->text, message);
+	else
+		ttrpc_call_reply(f->call, NULL);
+	forward_free(f);
+}
+
+static void on_left(void *userdata)
+{
+	struct forward *f = userdata;
+
+	if (f->pending)
+		ttrpc_client_cancel(f->pending);
+	forward_free(f);
+}
+
+void forward_fail_all(struct member *m, const char *why)
+{
+	struct forward *f;
+
+	while ((f = list_first(&m->forwards, struct forward, forwards_link))) {
+		_cleanup_error_ struct error err = ERROR_INIT;
+
+		error_set(&err, CODE_UNAVAILABLE, "container %s: %s", m->id, why);
+		list_unlink(&f->forwards_link);
+		refuse(f, &err);
+		free(f);
+	}
+}
+
+static struct forward *forward_new(
+	struct member *m, struct ttrpc_call *call, const struct forward_request *request)
+{
+	size_t n = request->text ? strlen(request->text) : 0;
+	struct forward *f = calloc(1, sizeof(*f) + n + 1);
+
+	if (!f)
+		return NULL;
+	f->member = m;
+	f->call = call;
+	f->answer = request->answer;
+	f->refuse = request->refuse;
+	if (n > 0)
+		memcpy(f->text, request->text, n);
+	list_init(&f->forwards_link);
+	list_append(&m->forwards, &f->forwards_link);
+	return f;
+}
+
+/* There is no shim to ask. */
+static int refuse_unlinked(const struct member *m, struct error *err)
+{
+	if (m->state == LINK_LOST)
+		return error_set(err, CODE_FAILED_PRECONDITION,
+			"container %s: is orphaned: its shim is gone", m->id);
+	return error_set(err, CODE_UNAVAILABLE, "container %s: %s", m->id,
+		m->problem ? m->problem : "its shim is starting or ending and takes no call");
+}
+
+void forward_begin(struct member *m, struct ttrpc_call *call, const struct forward_request *request)
+{
+	const struct ttrpc_request out = {
+		.service = request->service,
+		.method = request->method,
+		.message = request->message,
+		.response = request->response,
+		.timeout_ms = request->timeout_ms,
+		.fds = request->fds,
+		.n_fds = request->n_fds,
+	};
+	_cleanup_error_ struct error err = ERROR_INIT;
+	struct forward *f = NULL;
+	int r;
+
+	if (!member_is_linked(m))
+		r = refuse_unlinked(m, &err);
+	else if ((f = forward_new(m, call, request)))
+		r = ttrpc_client_begin(m->client, &out, 0, on_answer, f, &f->pending, &err);
+	else
+		r = error_set(&err, CODE_RESOURCE_EXHAUSTED, "container %s: no memory", m->id);
+	if (r == 0) {
+		ttrpc_call_keep(call, on_left, NULL, f);
+		return;
+	}
+	if (f)
+		forward_free(f);
+	if (request->refuse)
+		request->refuse(call, m, request->text, &err);
+	else
+		forward_refuse(call, &err);
+}
