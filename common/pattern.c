@@ -6,6 +6,7 @@
  */
 #include "common/pattern.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -193,8 +194,10 @@ static int no_memory(struct error *err)
 /* What matching needs, once the number of states is known. */
 static int prepare(struct pattern *p, struct error *err)
 {
-	struct state *states = realloc(p->states, p->n * sizeof(*states));
+	struct state *states;
 
+	assert(p->n > 0); /* the end is one */
+	states = realloc(p->states, p->n * sizeof(*states));
 	if (states)
 		p->states = states;
 	p->now.v = calloc(p->n, sizeof(*p->now.v));
