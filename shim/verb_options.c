@@ -96,6 +96,8 @@ int verb_parse(int argc, char **argv, struct verb_options *ret)
 		if (parse_flag(flags, argc, argv, &i) != 0)
 			return 2;
 	ret->for_containerd = is_for_containerd(ret);
+	if (!ret->ns && ret->for_containerd)
+		ret->ns = getenv("NAMESPACE");
 	if (ret->version || ret->info || ret->help)
 		return 0;
 	if (i >= argc) {

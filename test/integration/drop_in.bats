@@ -189,6 +189,102 @@ let_go() {
 	assert_equal "$(count_processes)" 0
 }
 
+# BootstrapParams for ID, or for another, as containerd 2.3 sends them; -debug is in them, too.
+params() { # ID FOLDER
+	/usr/bin/python3 - "$1" "$TAG" "$T/ttrpc.sock" "$T/containerd.sock" "$2" <<-'END'
+		import sys
+
+		def field(n, text):
+		    return bytes([n << 3 | 2, len(text)]) + text.encode() if text else b""
+
+		name, ns, ttrpc, grpc, folder = sys.argv[1:]
+		level = bytes([3 << 3]) + b"\xfc" + b"\xff" * 8 + b"\x01"  # -4
+		sys.stdout.buffer.write(field(1, name) + field(2, ns) + level + field(4, "v2.3.0")
+		                        + field(5, ttrpc) + field(6, grpc) + field(9, folder))
+	END
+}
+
+start_by_params() {
+	(cd "$BUNDLE" && exec env -u TTRPC_ADDRESS -u GRPC_ADDRESS "$SHIM_PROGRAM" -namespace "$TAG" \
+		-id "$ID" start) <"$T/params"
+}
+
+@test "BootstrapParams on stdin: a BootstrapResult, the socket in its folder, events to its address" {
+	local name sink
+
+	mkdir "$T/sockets"
+	params "$ID" "$T/sockets" >"$T/params"
+	start_by_params >"$T/result" 2>"$T/start.err"
+	assert_equal "$(cat "$T/start.err")" ""
+	name=$(printf %s "$T/containerd.sock/$TAG/$ID" | sha256sum)
+	SOCKET=$T/sockets/${name%% *}
+	assert [ -S "$SOCKET" ]
+	# version 2, address, protocol
+	printf '\010\002\022%b%s\032\005ttrpc' "\\0$(printf %o $((7 + ${#SOCKET})))" "unix://$SOCKET" >"$T/wanted"
+	assert cmp "$T/wanted" "$T/result"
+	assert_equal "$(cat "$BUNDLE/address")" "unix://$SOCKET"
+	assert_match "$(tr '\0' ' ' <"/proc/$(shim_pid)/cmdline")" " -ttrpc-address $T/ttrpc.sock -debug=true "
+	# a second start finds it, and speaks the same dialect
+	start_by_params >"$T/again"
+	assert cmp "$T/wanted" "$T/again"
+	call shutdown "$ID" ""
+}
+
+@test "BootstrapParams of another container are refused, and there is no shim" {
+	params other "$T" >"$T/params"
+	run start_by_params
+	assert_equal "$status $output" "1 cleat-shim: stdin is for container \"other\" in namespace \"$TAG\", but \
+-id and -namespace are \"$ID\" and \"$TAG\""
+	assert [ ! -e "$BUNDLE/shim.json" ]
+	assert_equal "$(count_processes)" 0
+}
+
+@test "what no flag says is taken from the environment" {
+	local name out
+
+	name=$(printf %s "$T/containerd.sock/$TAG/$ID" | sha256sum)
+	out=$(cd "$BUNDLE" && NAMESPACE=$TAG GRPC_ADDRESS=$T/containerd.sock TTRPC_ADDRESS=$T/ttrpc.sock \
+		MAX_SHIM_VERSION=3 SCHED_CORE=1 "$SHIM_PROGRAM" -id "$ID" start 2>&1 </dev/null)
+	assert_equal "$out" "unix:///run/containerd/s/${name%% *}"
+	SOCKET=${out#unix://}
+	assert_match "$(tr '\0' ' ' <"/proc/$(shim_pid)/cmdline")" \
+		" -namespace $TAG -id $ID .* -ttrpc-address $T/ttrpc.sock "
+	call shutdown "$ID" ""
+}
+
+# An Any of runc's options with that shim_cgroup.
+start_in_cgroup() { # PATH
+	/usr/bin/python3 - "$1" >"$T/options" <<-'END'
+		import sys
+
+		def field(n, data):
+		    return bytes([n << 3 | 2, len(data)]) + data
+
+		sys.stdout.buffer.write(field(1, b"containerd.runc.v1.Options")
+		                        + field(2, field(3, sys.argv[1].encode())))
+	END
+	run bash -c "cd '$BUNDLE' && exec '$SHIM_PROGRAM' -namespace $TAG -address x -id $ID \
+		-socket $SOCKET start <'$T/options'"
+}
+
+@test "a shim goes into the cgroup that runc's options name, or there is none" {
+	local parent
+
+	start_in_cgroup "/$TAG-shims"
+	assert_status 1
+	assert_match "$output" "$TAG-shims"
+	assert [ ! -e "$SOCKET" ]
+	assert_equal "$(count_processes)" 0
+	for parent in /sys/fs/cgroup /sys/fs/cgroup/pids; do
+		[[ -e $parent/cgroup.procs ]] && mkdir "$parent/$TAG-shims" && break
+	done
+	start_in_cgroup "/$TAG-shims"
+	assert_equal "$status $output" "0 unix://$SOCKET"
+	assert_equal "$(cat "$parent/$TAG-shims/cgroup.procs")" "$(shim_pid)"
+	call shutdown "$ID" ""
+	wait_for 5 rmdir "$parent/$TAG-shims" 2>/dev/null
+}
+
 # An Any of generic options, as containerd's CRI hands them to what is not its own runtime.
 generic() { # PATH BODY
 	/usr/bin/python3 - "$1" "$2" <<-'END'
