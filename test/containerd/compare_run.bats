@@ -370,11 +370,16 @@ killed_client() {
 	compare killed_client "run, and SIGKILL to ctr"
 }
 
+# What it says while nobody reads is for who comes. ctr itself reads until it has ended: it speaks after that.
 attached() {
 	slow_input 'typed\n'
-	step_launch -d -- sh -c 'echo early; touch /share/ready; read x; echo "got $x"; exit 8'
+	step_launch -d -- sh -c 'until [ -e /share/go ]; do sleep 0.02; done; echo early; touch /share/ready
+		read x; echo "got $x"; exit 8'
+	touch "$T/share/go"
+	note_until "what it says first" test -e "$T/share/ready"
 	STDIN=$T/input step task attach c
 	step task ls
+	rm "$T/share/go" "$T/share/ready"
 }
 
 @test "attached to later" {
