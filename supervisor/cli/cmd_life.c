@@ -44,6 +44,8 @@ static const struct option run_option_table[] = {
 	RUN_OPTIONS,
 	OPTION_VALUE(0, "sdnotify", "MODE", struct create_options, sdnotify,
 		"who says that it is ready: cleat, container, or nobody (ignore)"),
+	OPTION_VALUE(0, "cgroups", "MODE", struct create_options, cgroups,
+		"enabled, or split: it and cleat below the cgroup of now"),
 	OPTION_END,
 };
 

@@ -16,6 +16,7 @@
 #include "common/file.h"
 #include "supervisor/cli/cli.h"
 #include "supervisor/cli/sdnotify.h"
+#include "supervisor/cli/split_group.h"
 
 /* -t, or its absence where stdin is no terminal, goes before config.json. */
 static enum client_terminal decide_terminal(const struct create_options *o)
@@ -25,23 +26,58 @@ static enum client_terminal decide_terminal(const struct create_options *o)
 	return isatty(STDIN_FILENO) ? CLIENT_TERMINAL_AS_CONFIGURED : CLIENT_TERMINAL_NONE;
 }
 
-/* The socket on which it says that it is ready, beside the copy of its config.json. */
-static int add_notify_socket(
+/* The socket on which it says that it is ready, beside the copy of its config.json; its cgroup. */
+static int override(
 	struct bundle_override *o, int folder, const char *path, void *userdata, struct error *err)
 {
-	struct sdnotify *notify = userdata;
-	int r = sdnotify_serve(notify, folder, path, err);
+	const struct creation *c = userdata;
+	struct sdnotify *notify = c->options->notify;
+	int r;
 
+	o->cgroups_path = c->cgroups_path;
+	if (!notify || !sdnotify_has_socket(notify))
+		return 0;
+	r = sdnotify_serve(notify, folder, path, err);
 	o->folder = notify->folder;
 	o->folder_inside = SDNOTIFY_INSIDE;
 	o->env = (const char *const *)notify->env;
 	return r;
 }
 
+/* Before the shim is started, which is to be where we are. */
+static int move_to_group(struct creation *c, struct error *err)
+{
+	const char *cgroups = c->options->cgroups;
+
+	if (!cgroups || strcmp(cgroups, "enabled") == 0)
+		return 0;
+	if (strcmp(cgroups, "split") == 0)
+		return split_group(&c->cgroups_path, err);
+	return error_set(err, CODE_INVALID_ARGUMENT,
+		"--cgroups \"%s\" is neither enabled nor split", cgroups);
+}
+
+/* What only a shim that is started here can have. */
+static int set_override(struct cli *cli, struct creation *c, struct error *err)
+{
+	bool notifies = c->options->notify && sdnotify_has_socket(c->options->notify);
+	const char *option = notifies ? "--sdnotify=container" : "--cgroups=split";
+
+	if (!notifies && !c->cgroups_path)
+		return 0;
+	if (cli->place.via != CLIENT_VIA_DIRECT)
+		return error_set(err, CODE_INVALID_ARGUMENT,
+			"%s does not go through %s: it takes --direct", option,
+			cli->place.via == CLIENT_VIA_CLEATD ? "cleatd" : "--shim");
+	c->wish.override = override;
+	c->wish.userdata = c;
+	return 0;
+}
+
 int creation_begin(struct cli *cli, const struct create_options *options, const char *id,
 	struct event_base *base, struct creation *ret, struct error *err)
 {
-	int r = 0;
+	int r;
 
 	*ret = (struct creation){ .options = options };
 	ret->wish = (struct client_creation_options){
@@ -55,13 +91,9 @@ int creation_begin(struct cli *cli, const struct create_options *options, const 
 		.no_new_keyring = options->no_new_keyring,
 	};
 	ret->made.target = CLIENT_TARGET_INIT;
-	if (options->notify && sdnotify_has_socket(options->notify)) {
-		ret->wish.override = add_notify_socket;
-		ret->wish.userdata = options->notify;
-		if (cli->place.via == CLIENT_VIA_CLEATD)
-			r = error_set(err, CODE_INVALID_ARGUMENT,
-				"--sdnotify=container does not go through cleatd: it takes --direct");
-	}
+	r = move_to_group(ret, err);
+	if (r == 0)
+		r = set_override(cli, ret, err);
 	if (r == 0 && options->restore) {
 		r = criu_options_fill(options->restore, &ret->restore, &ret->paths, err);
 		ret->wish.restore = &ret->restore;
@@ -79,6 +111,8 @@ void creation_end(struct creation *c)
 {
 	client_creation_end(&c->made);
 	criu_paths_deinit(&c->paths);
+	free(c->cgroups_path);
+	c->cgroups_path = NULL;
 }
 
 /* --- what the runtime said --- */

@@ -19,7 +19,7 @@ struct cli;
 struct sdnotify;
 
 struct create_options {
-	const char *bundle, *pid_file, *log, *sdnotify;
+	const char *bundle, *pid_file, *log, *sdnotify, *cgroups;
 	bool terminal, detach, remove, no_pivot, no_new_keyring;
 	bool start;			    /* it shall run: `run` and `restore`, not `create` */
 	const struct criu_options *restore; /* made from an image; NULL: from the bundle alone */
@@ -32,6 +32,7 @@ struct creation {
 	struct criu_paths paths;
 	Cleat__Shim__V1__CriuOptions restore;
 	struct client_creation made;
+	char *cgroups_path; /* what the copy of its config.json says; NULL: what that does */
 };
 
 /* As client_creation_begin(): everything up to the Create; on failure nothing is left. */

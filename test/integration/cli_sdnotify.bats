@@ -171,6 +171,9 @@ WATCHDOG_USEC=7000000"
 	run --separate-stderr cleat run -d --sdnotify=cleat --bundle "$BUNDLE" "$ID"
 	assert_status 125
 	assert_match "$stderr" '--sdnotify needs somebody who waits: it does not go with --detach'
+	run --separate-stderr cleat run --cgroups=disabled --bundle "$BUNDLE" "$ID"
+	assert_status 125
+	assert_equal "$stderr" 'cleat: --cgroups "disabled" is neither enabled nor split'
 	run --separate-stderr env NOTIFY_SOCKET=notify "$CLEAT" --root "$ROOT" run --bundle "$BUNDLE" "$ID"
 	assert_status 125
 	assert_match "$stderr" 'NOTIFY_SOCKET "notify" is neither an absolute path nor @NAME'

@@ -67,8 +67,8 @@ cleat-shim"
 		assert_equal "$output" ""
 	done
 	# each program that they name is one that was installed
-	assert_equal "$(sed -n 's/^Exec[A-Za-z]*=-\{0,1\}\([^ ]*\) .*/\1/p; s/^Exec[A-Za-z]*=\([^ ]*\)$/\1/p' \
-		"$units"/cleat* | sort -u)" "/bin/kill
+	assert_equal "$(grep -hoE '/[^ =]*bin/[^ ]*' "$units"/cleat* | LC_ALL=C sort -u)" "/bin/kill
+/bin/sh
 $T/work/usr/bin/cleat
 $T/work/usr/bin/cleatd"
 	# what it calls the exposure, for who reads the log: why it is what it is stands in the unit
