@@ -7,17 +7,20 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
-#include "common/ids.h"
+#include "common/cleanup.h"
+#include "common/client_feed.h"
 #include "common/json.h"
 #include "common/pbtime.h"
 #include "events.pb-c.h"
 #include "supervisor/cli/cli.h"
-#include "supervisor/cli/feed.h"
 #include "supervisor/cli/print.h"
 #include "supervisor/cli/proto_json.h"
 
@@ -81,12 +84,10 @@ static json_t *make_line(const char *id, const Cleat__Shim__V1__Event *e)
 	return line;
 }
 
-static int print_event(
-	const char *id, const Cleat__Shim__V1__Event *e, void *userdata, struct error *err)
+static int print_event(const char *id, const Cleat__Shim__V1__Event *e, struct error *err)
 {
 	_cleanup_json_ json_t *line = make_line(id, e);
 
-	(void)userdata;
 	return print_json(line, err);
 }
 
@@ -101,52 +102,63 @@ static int parse_since(const char *text, uint64_t *ret, struct error *err)
 	return 0;
 }
 
-static void on_stop(evutil_socket_t sig, short what, void *userdata)
+/* *ret: readable once we are told to stop; the caller's. */
+static int catch_stop(int *ret, struct error *err)
 {
-	(void)sig;
-	(void)what;
-	event_base_loopbreak(userdata);
+	sigset_t stop;
+
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGINT);
+	sigaddset(&stop, SIGTERM);
+	sigprocmask(SIG_BLOCK, &stop, NULL);
+	*ret = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
+	return *ret < 0 ? error_errno(err, -errno, "signals") : 0;
 }
 
-/* To be told to stop is the proper end of following. */
-static int follow(struct feed *feed, const char *id, struct error *err)
+/* To be told to stop is the proper end of following, and so is the single container's. */
+static int follow(struct client_feed *feed, int stop_fd, struct error *err)
 {
-	struct event *interrupt = evsignal_new(feed->base, SIGINT, on_stop, feed->base);
-	struct event *terminate = evsignal_new(feed->base, SIGTERM, on_stop, feed->base);
+	const Cleat__Shim__V1__Event *event;
+	struct pollfd p[] = {
+		{ .fd = client_feed_fd(feed), .events = POLLIN },
+		{ .fd = stop_fd, .events = POLLIN },
+	};
+	const char *id;
 	int r;
 
-	if (!interrupt || !terminate || event_add(interrupt, NULL) < 0 ||
-		event_add(terminate, NULL) < 0)
-		r = error_errno(err, -ENOMEM, "event loop");
-	else
-		r = feed_run(feed, id, err);
-	if (interrupt)
-		event_free(interrupt);
-	if (terminate)
-		event_free(terminate);
-	return r;
+	for (;;) {
+		r = client_feed_next(feed, 0, &id, &event, err);
+		if (r == 0 && !event)
+			return 0;
+		if (r == 0)
+			r = print_event(id, event, err);
+		if (r != 0 && r != CODE_DEADLINE_EXCEEDED)
+			return r;
+		if (r == CODE_DEADLINE_EXCEEDED && poll(p, 2, -1) < 0 && errno != EINTR)
+			return error_errno(err, -errno, "events");
+		error_clear(err);
+		if (p[1].revents)
+			return 0;
+	}
 }
 
 static int run_events(
 	struct cli *cli, const void *options, int argc, char **argv, struct error *err)
 {
 	const struct events_options *o = options;
-	struct feed feed = { .cli = cli, .on_event = print_event };
-	int r;
+	struct client_feed_options how = { .from_now = !o->since, .is_any_epoch = true };
+	_cleanup_close_ int stop_fd = -1;
+	struct client_feed *feed;
+	int r = o->since ? parse_since(o->since, &how.since, err) : 0;
 
-	if (argc > 0 && id_check(argv[0], "container id", err) != 0)
-		return err->code;
-	if (o->since) {
-		feed.has_since = true;
-		r = parse_since(o->since, &feed.since, err);
-		if (r != 0)
-			return r;
-	}
-	feed.base = event_base_new();
-	if (!feed.base)
-		return error_errno(err, -ENOMEM, "event loop");
-	r = follow(&feed, argc > 0 ? argv[0] : NULL, err);
-	event_base_free(feed.base);
+	if (r == 0)
+		r = catch_stop(&stop_fd, err);
+	if (r == 0)
+		r = client_feed_open(&cli->place, argc > 0 ? argv[0] : NULL, &how, &feed, err);
+	if (r != 0)
+		return r;
+	r = follow(feed, stop_fd, err);
+	client_feed_close(feed);
 	return r;
 }
 

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * What client_feed.c (subscriptions and their events) and client_feed_folders.c (which shims there
+ * are) know of each other. Included by nothing else.
+ */
+
+#include "common/client_feed.h"
+#include "common/list.h"
+#include "common/ttrpc_client.h"
+
+struct client_feed {
+	const struct client_place *place;
+	struct client_feed_options options;
+	bool is_single; /* one container, or cleatd: its end is the feed's */
+	bool is_over;
+	int epoll_fd, more_fd;
+	int inotify_fd;	  /* -1: nothing is watched */
+	int namespace_wd; /* the watch of the namespace's folder */
+	struct list sources;
+
+	ProtobufCMessage *message; /* what was told last */
+	const Cleat__Shim__V1__Event *event;
+	char *event_id;
+};
+
+struct client_source {
+	struct list feed_link;
+	struct client_feed *feed;
+	char *id; /* "": all of cleatd's, or until the shim has told its own */
+	struct ttrpc_client *client;
+	uint32_t stream;
+	bool is_hub;
+	bool is_following; /* false: its Info was asked for */
+	int wd;		   /* of its folder, until its shim is there; -1 */
+	bool from_start;   /* it came while we watched: all of it is wanted */
+	bool again;	   /* a new folder of that name came meanwhile */
+};
+
+int client_source_new(struct client_feed *feed, const char *id, bool from_start,
+	struct client_source **ret, struct error *err);
+void client_source_free(struct client_source *s);
+/* To who tells its events. */
+int client_source_connect(
+	struct client_source *s, const char *path, bool is_hub, struct error *err);
+
+/* --- client_feed_folders.c --- */
+
+/* Finds its shim by its folder and connects. 0 also while that is awaited (then the folder is watched). */
+int client_source_find(struct client_source *s, struct error *err);
+/* Its shim has ended: it goes, or begins anew with a new container of its name. */
+void client_source_ended(struct client_source *s);
+/* The watch of its folder, if there is one. */
+void client_source_unwatch(struct client_source *s);
+/* Every container of the namespace, and those to come. */
+int client_feed_watch_folders(struct client_feed *feed, struct error *err);
+/* The watched folders have changed. 0 or -errno. */
+int client_feed_look_at_folders(struct client_feed *feed);
