@@ -71,8 +71,11 @@ CLEATD   := $(BIN)/cleatd
 PROGRAMS := $(BIN)/cleat $(BIN)/cleat-shim $(CLEATD) $(addprefix $(BIN)/,$(DROP_INS))
 UNITS    := cleatd.service cleatd.socket cleat@.service
 
+LIBRARY  := $(BIN)/libcleat.a $(BIN)/libcleat.so.$(VERSION)
+MAN3     := $(patsubst common/man/%.scd,$(BIN)/man/%,$(wildcard common/man/*.3.scd))
+
 .PHONY: all
-all: $(PROGRAMS)
+all: $(PROGRAMS) $(LIBRARY) $(MAN3)
 
 # --- generated code: its own flags, no warnings of ours ---
 $(GEN)/%.pb-c.c $(GEN)/%.pb-c.h &: proto/%.proto
@@ -124,6 +127,35 @@ $(BIN)/cleat: $(O)/supervisor/cli/main.o $(O)/libcli.a $(O)/libcommon.a $(O)/lib
 $(BIN)/cleatd: $(O)/supervisor/main.o $(O)/libsupervisor.a $(O)/libcommon.a $(O)/libproto.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) $(DYN_LINK) $(LDFLAGS) -o $@ $^ $(CLI_LIBS) $(SYSTEMD_LIBS)
+
+# --- libcleat: position-independent, and nothing of it is seen from outside but what cleat.h declares ---
+PIC      := $(patsubst %.c,$(O)/pic/%.o,$(COMMON)) $(patsubst $(GEN)/%.c,$(O)/pic/gen/%.o,$(PB_SRC))
+PIC_API  := $(addprefix $(O)/pic/common/client,.o _events.o _io.o _process.o _task.o)
+PIC_FLAGS = $(filter-out -fPIE,$(CFLAGS_ALL)) -fPIC -fvisibility=hidden
+
+$(O)/pic/gen/%.o: $(GEN)/%.c | $(PB_SRC)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(PIC_FLAGS) -w -c -o $@ $<
+$(O)/pic/%.o: %.c Makefile | $(PB_SRC)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CPPFLAGS) $(PIC_FLAGS) $(WARN) $(CFLAGS) -c -o $@ $<
+$(O)/pic/internal.a: $(PIC)
+	$(archive)
+
+# One object of what is needed, in which the rest of our names mean nothing to who links it.
+$(O)/libcleat.o: $(PIC_API) $(O)/pic/internal.a
+	$(CC) -r -nostdlib -o $@ $^
+	objcopy --localize-hidden $@
+$(BIN)/libcleat.a: $(O)/libcleat.o
+	$(archive)
+$(BIN)/libcleat.so.$(VERSION): $(O)/libcleat.o common/cleat.map
+	$(CC) -shared $(LDFLAGS_ALL) -Wl,-z,defs -Wl,-soname,libcleat.so.0 \
+		-Wl,--version-script=common/cleat.map $(LDFLAGS) -o $@ $< $(LIBS) -lpthread
+
+# Pages of section 3.
+$(BIN)/man/%: common/man/%.scd
+	@mkdir -p $(@D)
+	scdoc <$< >$@
 
 # --- tests ---
 UNIT := $(patsubst test/unit/%.c,$(O)/test/unit/%,$(wildcard test/unit/test_*.c))
@@ -226,6 +258,14 @@ install: all
 			chmod 0644 $(DESTDIR)$(UNIT_DIR)/$$unit || exit; \
 	done
 	for name in $(DROP_INS); do ln -sf cleat-shim $(DESTDIR)$(PREFIX)/bin/$$name || exit; done
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,include lib/pkgconfig share/man/man3)
+	install -m 0644 common/cleat.h $(DESTDIR)$(PREFIX)/include/
+	install -m 0644 $(LIBRARY) $(DESTDIR)$(PREFIX)/lib/
+	ln -sf libcleat.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libcleat.so.0
+	ln -sf libcleat.so.0 $(DESTDIR)$(PREFIX)/lib/libcleat.so
+	sed 's|@prefix@|$(PREFIX)|; s|@version@|$(VERSION)|' common/cleat.pc.in \
+		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/cleat.pc
+	install -m 0644 $(MAN3) $(DESTDIR)$(PREFIX)/share/man/man3/
 
 # test/soak/test_churn: random calls from clients that are killed, beside a model
 CHURN := $(call obj,$(wildcard test/soak/*.c))

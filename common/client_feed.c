@@ -26,7 +26,6 @@
 void client_source_free(struct client_source *s)
 {
 	list_unlink(&s->feed_link);
-	client_source_unwatch(s);
 	ttrpc_client_free(s->client);
 	free(s->id);
 	free(s);
@@ -40,7 +39,6 @@ int client_source_new(struct client_feed *feed, const char *id, bool from_start,
 	if (!s)
 		return error_errno(err, -ENOMEM, "events");
 	s->feed = feed;
-	s->wd = -1;
 	s->from_start = from_start;
 	list_init(&s->feed_link);
 	s->id = strdup(id ? id : "");
@@ -261,8 +259,10 @@ static int wait_once(struct client_feed *feed, int64_t deadline_ms)
 		return errno == EINTR ? 0 : -errno;
 	if (n == 0 || e.data.ptr == feed)
 		return 0;
-	if (e.data.ptr == &feed->inotify_fd)
-		return client_feed_look_at_folders(feed);
+	if (e.data.ptr == &feed->watch) {
+		state_watch_dispatch(feed->watch);
+		return 0;
+	}
 	/* what is over is told by the look that follows */
 	ttrpc_client_pump(((struct client_source *)e.data.ptr)->client, &ignored);
 	return 0;
@@ -315,7 +315,6 @@ static int feed_new(const struct client_place *place, const struct client_feed_o
 	e.data.ptr = feed;
 	feed->place = place;
 	feed->options = *options;
-	feed->inotify_fd = feed->namespace_wd = -1;
 	list_init(&feed->sources);
 	feed->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	feed->more_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -390,7 +389,7 @@ void client_feed_close(struct client_feed *feed)
 		return;
 	while ((s = list_first(&feed->sources, struct client_source, feed_link)))
 		client_source_free(s);
-	fd_close(&feed->inotify_fd);
+	state_watch_free(feed->watch);
 	fd_close(&feed->more_fd);
 	fd_close(&feed->epoll_fd);
 	protobuf_c_message_free_unpacked(feed->message, NULL);

@@ -8,6 +8,7 @@
 
 #include "common/client_feed.h"
 #include "common/list.h"
+#include "common/state_watch.h"
 #include "common/ttrpc_client.h"
 
 struct client_feed {
@@ -16,8 +17,9 @@ struct client_feed {
 	bool is_single; /* one container, or cleatd: its end is the feed's */
 	bool is_over;
 	int epoll_fd, more_fd;
-	int inotify_fd;	  /* -1: nothing is watched */
-	int namespace_wd; /* the watch of the namespace's folder */
+	struct state_watch *watch; /* NULL: nothing is watched */
+	struct state_watch_handlers handlers;
+	bool is_watching; /* what comes now is new */
 	struct list sources;
 
 	ProtobufCMessage *message; /* what was told last */
@@ -28,12 +30,11 @@ struct client_feed {
 struct client_source {
 	struct list feed_link;
 	struct client_feed *feed;
-	char *id; /* "": all of cleatd's, or until the shim has told its own */
-	struct ttrpc_client *client;
+	char *id;		     /* "": all of cleatd's, or until the shim has told its own */
+	struct ttrpc_client *client; /* NULL: its shim does not listen yet */
 	uint32_t stream;
 	bool is_hub;
 	bool is_following; /* false: its Info was asked for */
-	int wd;		   /* of its folder, until its shim is there; -1 */
 	bool from_start;   /* it came while we watched: all of it is wanted */
 	bool again;	   /* a new folder of that name came meanwhile */
 };
@@ -47,13 +48,9 @@ int client_source_connect(
 
 /* --- client_feed_folders.c --- */
 
-/* Finds its shim by its folder and connects. 0 also while that is awaited (then the folder is watched). */
+/* Finds its shim by its folder and connects. 0 also while that is awaited, where folders are watched. */
 int client_source_find(struct client_source *s, struct error *err);
 /* Its shim has ended: it goes, or begins anew with a new container of its name. */
 void client_source_ended(struct client_source *s);
-/* The watch of its folder, if there is one. */
-void client_source_unwatch(struct client_source *s);
 /* Every container of the namespace, and those to come. */
 int client_feed_watch_folders(struct client_feed *feed, struct error *err);
-/* The watched folders have changed. 0 or -errno. */
-int client_feed_look_at_folders(struct client_feed *feed);

@@ -30,12 +30,22 @@ dest/opt/cleat/bin/cleatd f755'
 dest/opt/cleat/bin/cleat-shim f755$cleatd
 dest/opt/cleat/bin/containerd-shim-cleat-v2 l777
 dest/opt/cleat/bin/containerd-shim-runc-cleat l777
+dest/opt/cleat/include/cleat.h f644
+dest/opt/cleat/lib/libcleat.a f644
+dest/opt/cleat/lib/libcleat.so l777
+dest/opt/cleat/lib/libcleat.so.0 l777
+dest/opt/cleat/lib/libcleat.so.0.1.0 f644
+dest/opt/cleat/lib/pkgconfig/cleat.pc f644
 dest/opt/cleat/lib/systemd/system/cleat@.service f644
 dest/opt/cleat/lib/systemd/system/cleatd.service f644
-dest/opt/cleat/lib/systemd/system/cleatd.socket f644"
+dest/opt/cleat/lib/systemd/system/cleatd.socket f644
+dest/opt/cleat/share/man/man3/cleat_client_open.3 f644
+dest/opt/cleat/share/man/man3/cleat_process.3 f644
+dest/opt/cleat/share/man/man3/cleat_wait_begin.3 f644
+dest/opt/cleat/share/man/man3/libcleat.3 f644"
 	# twice is no more than once
 	install_to DESTDIR="$T/work/dest" PREFIX=/opt/cleat
-	assert_equal "$(find "$T/work" -type l -printf '%l\n')" "cleat-shim
+	assert_equal "$(find "$T/work/dest/opt/cleat/bin" -type l -printf '%l\n')" "cleat-shim
 cleat-shim"
 }
 
