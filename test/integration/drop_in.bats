@@ -252,6 +252,38 @@ start_by_params() {
 	call shutdown "$ID" ""
 }
 
+# The cookie of core scheduling that a process has: prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET).
+core_of() { # PID
+	/usr/bin/python3 - "$1" <<-'END'
+		import ctypes, sys
+
+		cookie = ctypes.c_uint64()
+		if ctypes.CDLL(None).prctl(62, 0, int(sys.argv[1]), 0, ctypes.byref(cookie)) != 0:
+		    sys.exit(1)
+		print(cookie.value)
+	END
+}
+
+@test "SCHED_CORE asks the kernel for a core's cookie; where there is none the log says so" {
+	local log own
+
+	mkfifo "$BUNDLE/log"
+	exec {log}<>"$BUNDLE/log"
+	start_here >/dev/null
+	own=$(core_of "$(shim_pid)") && assert_equal "$own" "$(core_of $$)"
+	call shutdown "$ID" ""
+	wait_for 5 test ! -e "$SOCKET"
+	SCHED_CORE=1 start_here >/dev/null
+	if own=$(core_of "$(shim_pid)"); then
+		assert_match "$own" '^[1-9][0-9]*$'
+	else
+		read -r -t 5 -u "$log" line
+		assert_match "$line" 'level=warning msg="no core of its own for this container" error='
+	fi
+	exec {log}>&-
+	call shutdown "$ID" ""
+}
+
 # An Any of runc's options with that shim_cgroup.
 start_in_cgroup() { # PATH
 	/usr/bin/python3 - "$1" >"$T/options" <<-'END'

@@ -101,6 +101,25 @@ delete 7"
 	wait_for 10 scope_is_gone
 }
 
+@test "crun by its options, in a scope: run, exec, metrics, delete" {
+	echo '{"kind": "crun", "systemd_cgroup": true}' >"$T/runtime.json"
+	launch -d "${IN_SCOPE[@]}" -- sh -c "$(program)" >"$T/out"
+	assert_match "$(cgroup_of "$(pid_of c)")" "^/system.slice/$SCOPE"
+	assert_equal "$(jq -r .cleat.kind "$T/state.d/io.containerd.runtime.v2.task/$NS/c/options.json")" crun
+	assert_equal "$(ctr task metrics --format json c | jq .pids.current)" 1
+	status=0
+	ctr task exec --exec-id e c sh -c 'exit 5' || status=$?
+	assert_status 5
+	tell c go x
+	tell c end 7
+	wait_for 20 status_is c STOPPED
+	ctr task rm c 2>&1 | grep -q 'exit code 7'
+	ctr containers rm c
+	events_complete
+	assert_match "$(story)" "exit c 7"$'\n'"delete 7$"
+	wait_for 10 scope_is_gone
+}
+
 @test "past its memory: OOM before the exit, 137, and the record says so" {
 	launch -d "${IN_SCOPE[@]}" --memory-limit 20971520 -- sh -c 'exec tail /dev/zero'
 	wait_for 20 status_is c STOPPED
