@@ -231,7 +231,7 @@ make_image() {
 	mkdir -p "$dir/blobs/sha256" || return
 	tar -C "$BATS_FILE_TMPDIR/template/rootfs" -cf "$dir/layer" .
 	jq -n --arg layer "sha256:$(sha256sum <"$dir/layer" | cut -d' ' -f1)" \
-		'{architecture: "amd64", os: "linux", config: {Env: ["PATH=/bin"]},
+		'{architecture: "amd64", os: "linux", config: {Env: ["PATH=/bin"], Cmd: ["sleep", "10000"]},
 		rootfs: {type: "layers", diff_ids: [$layer]}}' >"$dir/config"
 	jq -n --argjson config "$(blob "$dir" config image.config.v1+json)" \
 		--argjson layer "$(blob "$dir" layer image.layer.v1.tar)" \

@@ -210,7 +210,7 @@ start_by_params() {
 }
 
 @test "BootstrapParams on stdin: a BootstrapResult, the socket in its folder, events to its address" {
-	local name sink
+	local name
 
 	mkdir "$T/sockets"
 	params "$ID" "$T/sockets" >"$T/params"
