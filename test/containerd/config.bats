@@ -13,16 +13,8 @@ setup() {
 
 teardown() { cleat_teardown; }
 
-# The block of README.md that has LINE in it.
-block_with() { # LINE
-	awk -v line="$1" '
-		/^```/ { inside = !inside; if (!inside && found) { printf "%s", text; exit } text = ""; next }
-		inside { text = text $0 "\n"; if (index($0, line)) found = 1 }
-	' "$BATS_TEST_DIRNAME/../../README.md"
-}
-
 fragment() {
-	block_with 'runtime_type = "io.containerd.cleat.v2"'
+	readme_block 'runtime_type = "io.containerd.cleat.v2"'
 }
 
 # A table of what containerd has read, without its inner ones.

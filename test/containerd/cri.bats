@@ -23,9 +23,7 @@ write_config() { # TTRPC_SOCKET
 	{
 		printf 'root = "%s"\nstate = "%s"\n' "$T/root.d" "$T/state.d"
 		echo 'disabled_plugins = ["io.containerd.internal.v1.opt"]'
-		awk '/^```/ { inside = !inside; if (!inside && found) { printf "%s", text; exit } text = ""; next }
-			inside { text = text $0 "\n"; if (/runtimes.cleat\]/) found = 1 }' \
-			"$BATS_TEST_DIRNAME/../../README.md" | sed "s#/etc/cleat/runc.json#$T/runc.json#"
+		readme_block 'runtime_type = "io.containerd.cleat.v2"' | sed "s#/etc/cleat/runc.json#$T/runc.json#"
 		cat <<-END
 			[plugins."io.containerd.grpc.v1.cri"]
 			  sandbox_image = "cleat.test/busybox:1"

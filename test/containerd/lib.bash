@@ -26,6 +26,7 @@
 #   is_dead PID        it is gone, or a zombie
 #   events             what `ctr events` has told of NS so far: topic and payload, a line each, tasks only
 #   events_complete    waits until everything that is on its way to `ctr events` has arrived
+#   readme_block LINE  the block of README.md, between its fences, that has LINE in it
 #   forget ID...       removes task and container whatever they are doing
 #   cell ROW TEXT      a cell of the table that test/containerd/run prints, in WHO's column
 #
@@ -360,6 +361,15 @@ clean_up() {
 	done <"$T/ids"
 	rm -rf --one-file-system "${RUNC_STATE:?}/${TAG:?}"*
 	rm -rf --one-file-system "$T"
+}
+
+# --- README.md ---
+
+readme_block() { # LINE
+	awk -v line="$1" '
+		/^```/ { inside = !inside; if (!inside && found) { printf "%s", text; exit } text = ""; next }
+		inside { text = text $0 "\n"; if (index($0, line)) found = 1 }
+	' "$BATS_TEST_DIRNAME/../../README.md"
 }
 
 # --- the table ---
