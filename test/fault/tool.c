@@ -99,6 +99,10 @@ static const struct command commands[] = {
 		"SOCKET [ROWS COLS]: takes the place of a runtime's caller: receives a terminal there, "
 		"prints `console NAME` on stderr, copies its output to stdout until it is hung up and, "
 		"from its first output on, stdin to it" },
+	/* what the kernel does not have */
+	{ "deny-ioctl", 2, INT_MAX, tool_deny_ioctl,
+		"REQUEST PROGRAM [ARG...]: becomes the program, for which, and for whatever it starts, "
+		"that ioctl (its number, decimal) fails with ENOTTY" },
 	/* a logging program */
 	{ "logger", 1, INT_MAX, tool_logger,
 		"DIR [KEY VALUE]...: a logging program of binary://, see tool_logger.c for its keys" },

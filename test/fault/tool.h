@@ -62,5 +62,8 @@ int tool_winsize_follow(int n_args, char **args);
 int tool_raw_cat(int n_args, char **args);
 int tool_console(int n_args, char **args);
 
+/* tool_deny.c: what the kernel does not have */
+int tool_deny_ioctl(int n_args, char **args);
+
 /* tool_logger.c: a logging program of binary:// */
 int tool_logger(int n_args, char **args);
