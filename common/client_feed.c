@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Subscriptions. Which shims there are to subscribe to is watched in client_feed_folders.c. Subtle:
+ * Subscriptions. Which shims there are to subscribe to is watched in client_feed_folders.c; what follows
+ * on cleatd's end is in client_feed_leave.c. Subtle:
  * one readiness may bring several events, of which one is told at a time; as long as more of them
  * wait here, the feed's descriptor is readable by a counter of its own.
  */
@@ -15,10 +16,12 @@
 #include <unistd.h>
 
 #include "common/client_feed_private.h"
+#include "common/cleanup.h"
 #include "common/client_rpc.h"
 #include "common/clock.h"
 #include "common/fd.h"
 #include "common/ids.h"
+#include "common/pbtime.h"
 #include "supervisor.pb-c.h"
 
 /* --- one source --- */
@@ -94,12 +97,34 @@ static int ask_info(struct client_source *s, struct error *err)
 	return post(s, &hub_container, &hub.base, false, err);
 }
 
+/* What cleatd did not come to tell. */
+static bool resume(struct client_source *s, int *ret, struct error *err)
+{
+	uint64_t epoch, seq;
+
+	if (!s->feed->has_left)
+		return false;
+	if (client_feed_was_told(s->feed, s->id, &epoch, &seq)) {
+		*ret = subscribe(s, epoch, seq, err);
+		return true;
+	}
+	s->only_new = s->feed->options.from_now;
+	if (!s->only_new)
+		return false;
+	*ret = subscribe(s, 0, 0, err);
+	return true;
+}
+
 /* Who counts, and how far, has to be asked first, or the container's id; but not about many at cleatd. */
 static int begin(struct client_source *s, struct error *err)
 {
 	const struct client_feed_options *o = &s->feed->options;
 	bool ask = o->from_now || o->is_any_epoch || !*s->id;
 
+	int r;
+
+	if (resume(s, &r, err))
+		return r;
 	if (s->is_hub && !*s->id)
 		ask = false;
 	if (ask)
@@ -171,6 +196,16 @@ static void keep(struct client_feed *feed, struct client_source *s, ProtobufCMes
 	feed->event = s->is_hub ? hub->event : (const void *)message;
 	free(feed->event_id);
 	feed->event_id = strdup(s->is_hub ? hub->id : s->id);
+	if (s->is_hub && !*s->id && feed->event && feed->event_id)
+		client_feed_note(feed, feed->event_id, feed->event->epoch, feed->event->seq);
+}
+
+static bool is_wanted(const struct client_source *s)
+{
+	const struct client_feed *feed = s->feed;
+
+	return feed->event && feed->event_id &&
+	       !(s->only_new && pbtime_get(feed->event->time) < feed->began);
 }
 
 /* Takes one thing that has come. 0, CODE_OUT_OF_RANGE at its proper end, or a code. */
@@ -190,7 +225,7 @@ static int take_one(struct client_source *s, bool *ret_event, struct error *err)
 		return error_set(
 			err, CODE_UNAVAILABLE, "container %s: its events have ended", s->id);
 	keep(feed, s, message);
-	*ret_event = feed->event && feed->event_id;
+	*ret_event = is_wanted(s);
 	return 0;
 }
 
@@ -215,6 +250,9 @@ static int look(struct client_feed *feed, bool *ret_event, struct error *err)
 			return 0;
 		if (r == 0)
 			continue;
+		/* the folders will do; what they have is told by the looks to come */
+		if (r == CODE_UNAVAILABLE && s->is_hub && !*s->id && feed->place->falls_back)
+			return client_feed_leave(feed, err);
 		if (feed->is_single) {
 			error_move(err, &why);
 			feed->is_over = r == CODE_UNAVAILABLE && !s->is_hub;
@@ -315,7 +353,9 @@ static int feed_new(const struct client_place *place, const struct client_feed_o
 	e.data.ptr = feed;
 	feed->place = place;
 	feed->options = *options;
+	feed->began = clock_now();
 	list_init(&feed->sources);
+	list_init(&feed->places);
 	feed->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	feed->more_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	*ret = feed;
@@ -323,6 +363,39 @@ static int feed_new(const struct client_place *place, const struct client_feed_o
 		epoll_ctl(feed->epoll_fd, EPOLL_CTL_ADD, feed->more_fd, &e) < 0)
 		return -errno;
 	return 0;
+}
+
+/* The socket of the container's shim; NULL where it is an orphan, of which cleatd alone can tell. */
+static int find_behind(
+	const struct client_place *place, const char *id, char **ret, struct error *err)
+{
+	_cleanup_(client_target_close) struct client_target t = CLIENT_TARGET_INIT;
+	_cleanup_(client_target_close) struct client_target shim = CLIENT_TARGET_INIT;
+	int r = client_target_open(place, id, NULL, &t, err);
+
+	*ret = NULL;
+	if (r == 0 && t.is_hub)
+		r = client_target_open_shim(&t, &shim, err);
+	if (r == CODE_FAILED_PRECONDITION) {
+		error_clear(err);
+		return 0;
+	}
+	if (r == 0)
+		*ret = TAKE_PTR(*(t.is_hub ? &shim.socket : &t.socket));
+	return r;
+}
+
+/* cleatd may come and go meanwhile: it says where the shim is, which tells for itself. */
+static int follow_behind(struct client_source *s, struct error *err)
+{
+	const struct client_place *place = s->feed->place;
+	_cleanup_free_ char *socket = NULL;
+	int r = find_behind(place, s->id, &socket, err);
+
+	if (r != 0)
+		return r;
+	return socket ? client_source_connect(s, socket, false, err)
+		      : client_source_connect(s, place->socket, true, err);
 }
 
 /* Its socket is known, or its container's is found. */
@@ -338,6 +411,8 @@ static int follow_one(struct client_feed *feed, const char *id, struct error *er
 		return r;
 	if (place->via == CLIENT_VIA_DIRECT)
 		return client_source_find(s, err);
+	if (place->via == CLIENT_VIA_CLEATD && id)
+		return follow_behind(s, err);
 	return client_source_connect(s, place->socket, place->via == CLIENT_VIA_CLEATD, err);
 }
 
@@ -389,6 +464,7 @@ void client_feed_close(struct client_feed *feed)
 		return;
 	while ((s = list_first(&feed->sources, struct client_source, feed_link)))
 		client_source_free(s);
+	client_feed_free_places(feed);
 	state_watch_free(feed->watch);
 	fd_close(&feed->more_fd);
 	fd_close(&feed->epoll_fd);

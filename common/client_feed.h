@@ -2,9 +2,11 @@
 #pragma once
 
 /*
- * The events of one container, or of every container of a namespace, those that are made later too:
- * cleatd's stream of them, or one subscription for each shim. Every stream has a connection of its
- * own, so that who does not read keeps nobody up. For one thread at a time.
+ * The events of one container, by its shim's own stream wherever there is a shim; or of every container
+ * of a namespace, those that are made later too: cleatd's stream of them, or one subscription for each
+ * shim. Where cleatd goes in the middle, and its socket was not named, the shims tell the rest: no event
+ * is missing, none comes twice. Every stream has a connection of its own, so that who does not read keeps
+ * nobody up. For one thread at a time.
  */
 
 #include <stdbool.h>
@@ -30,7 +32,7 @@ int client_feed_fd(const struct client_feed *feed);
 /*
  * The next event and whose it is; both are the feed's, until the next call. *ret is NULL at the end:
  * the single container's shim has ended. CODE_DEADLINE_EXCEEDED where none came in timeout_ms (< 0:
- * for ever); CODE_UNAVAILABLE where cleatd has gone.
+ * for ever); CODE_UNAVAILABLE where the cleatd that was named has gone.
  */
 int client_feed_next(struct client_feed *feed, int64_t timeout_ms, const char **ret_id,
 	const Cleat__Shim__V1__Event **ret, struct error *err);

@@ -96,10 +96,32 @@ static void tell_process(struct told *t, const struct member_process *p)
 	r->exited_at = pbtime_set(&t->exited_at, p->exited_at);
 }
 
+/* What there is of the container as a whole, as its shim would tell it. */
+static void tell_container(Cleat__Shim__V1__InfoResponse *info, const Cleat__V1__Container *c)
+{
+	info->id = c->id;
+	info->namespace_ = c->namespace_;
+	info->status = c->status;
+	info->pid = c->pid;
+	info->bundle = c->bundle;
+	info->runtime = c->runtime;
+	info->socket = c->socket;
+	info->version = c->version;
+	info->epoch = c->epoch;
+	info->shim_pid = c->shim_pid;
+	info->terminal = c->terminal;
+	info->created_at = c->created_at;
+	info->exit_known = c->exit_known;
+	info->exit_status = c->exit_status;
+	info->exited_at = c->exited_at;
+}
+
 /* Its shim does not tell. */
 static void reply_get_from_memory(struct ttrpc_call *call, const struct member *m)
 {
 	Cleat__Shim__V1__InfoResponse info = CLEAT__SHIM__V1__INFO_RESPONSE__INIT;
+	_cleanup_(state_dir_close) struct state_dir dir = STATE_DIR_INIT;
+	struct listed_container listed;
 	size_t n = list_length(&m->processes);
 	_cleanup_free_ struct told *told = calloc(n + 1, sizeof(*told));
 	_cleanup_free_ Cleat__Shim__V1__ProcessRecord **records = calloc(n + 1, sizeof(*records));
@@ -114,13 +136,10 @@ static void reply_get_from_memory(struct ttrpc_call *call, const struct member *
 		}
 		info.processes = records;
 	}
-	info.id = m->id;
-	info.namespace_ = m->ns;
-	info.status = (char *)member_word(m);
-	info.bundle = m->bundle ? m->bundle : (char *)"";
-	info.runtime = m->runtime ? m->runtime : (char *)"";
-	info.state_dir = m->folder ? m->folder : (char *)"";
-	info.socket = m->socket ? m->socket : (char *)"";
+	listing_fill_container(m, &listed);
+	tell_container(&info, &listed.container);
+	if (member_open_folder(m, &dir, NULL) == 0)
+		info.state_dir = dir.path;
 	reply_get(call, m, &info);
 }
 

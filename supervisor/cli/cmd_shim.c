@@ -90,6 +90,28 @@ static int run_list(struct cli *cli, const void *options, int argc, char **argv,
 	return print_table(rows, columns, sizeof(columns) / sizeof(*columns), err);
 }
 
+/* --- one of them --- */
+
+/* The shim itself, also where there is cleatd: what cleatd would say of it is not the question. */
+static int open_one(struct cli *cli, int argc, char **argv, struct client_target *ret, struct error *err)
+{
+	const char *id = argc > 0 ? argv[0] : NULL;
+	int r;
+
+	if (!id && cli->place.via != CLIENT_VIA_SHIM)
+		return error_set(err, CODE_INVALID_ARGUMENT,
+			"which shim? an ID or --shim is needed; see `cleat %s --help`",
+			cli->command->name);
+	if (cli->place.via == CLIENT_VIA_SHIM)
+		return client_target_open_living(&cli->place, id, NULL, ret, err);
+	r = client_target_open_direct(&cli->place, id, ret, err);
+	if (r != 0 || !client_target_is_orphan(ret))
+		return r;
+	client_target_close(ret);
+	return error_set(
+		err, CODE_FAILED_PRECONDITION, "container %s: is orphaned: its shim is gone", id);
+}
+
 /* --- ping --- */
 
 static long long now_us(void)
@@ -108,10 +130,7 @@ static int run_ping(struct cli *cli, const void *options, int argc, char **argv,
 	int r;
 
 	(void)options;
-	if (argc == 0 && cli->place.via != CLIENT_VIA_SHIM)
-		return error_set(err, CODE_INVALID_ARGUMENT,
-			"which shim? an ID or --shim is needed; see `cleat shim ping --help`");
-	r = client_target_open_living(&cli->place, argc > 0 ? argv[0] : NULL, NULL, &t, err);
+	r = open_one(cli, argc, argv, &t, err);
 	if (r != 0)
 		return r;
 	r = client_call_info(&t, CLIENT_ANSWER_MS, &info, err);
@@ -132,10 +151,7 @@ static int run_exit(struct cli *cli, const void *options, int argc, char **argv,
 	int r;
 
 	(void)options;
-	if (argc == 0 && cli->place.via != CLIENT_VIA_SHIM)
-		return error_set(err, CODE_INVALID_ARGUMENT,
-			"which shim? an ID or --shim is needed; see `cleat shim exit --help`");
-	r = client_target_open_living(&cli->place, argc > 0 ? argv[0] : NULL, NULL, &t, err);
+	r = open_one(cli, argc, argv, &t, err);
 	if (r != 0)
 		return r;
 	r = client_call_shim_exit(&t, err);

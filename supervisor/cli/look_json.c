@@ -63,6 +63,17 @@ static void set_spec(json_t *obj, json_t *spec, const char *bundle, json_t *more
 	json_decref(all);
 }
 
+/* From the config.json that the container was made from, if it is still there. */
+static void set_file_spec(json_t *obj, const char *bundle, json_t *more)
+{
+	_cleanup_error_ struct error ignored = ERROR_INIT;
+	struct bundle b = BUNDLE_INIT;
+
+	bundle_load(bundle, &b, &ignored);
+	set_spec(obj, b.config, bundle, more);
+	bundle_deinit(&b);
+}
+
 /* The one whose folder or socket it is, as runc has it. */
 static void set_owner(json_t *obj, const char *path)
 {
@@ -108,7 +119,8 @@ static json_t *make_process(const Cleat__Shim__V1__ProcessRecord *p)
 
 static void set_info(json_t *obj, const Cleat__Shim__V1__InfoResponse *info)
 {
-	bool exited = strcmp(info->status, "stopped") == 0;
+	/* an orphan's init may have ended, too */
+	bool exited = info->exited_at || strcmp(info->status, "stopped") == 0;
 	const struct client_exit exit = { .known = info->exit_known,
 		.status = info->exit_status,
 		.at = pbtime_get(info->exited_at) };
@@ -143,8 +155,10 @@ json_t *look_from_info(const Cleat__Shim__V1__InfoResponse *info, bool full)
 		for (size_t i = 0; i < info->n_annotations; i++)
 			set_string(annotations, info->annotations[i]->key,
 				info->annotations[i]->value);
-		json_parse(info->spec.data, info->spec.len, "config.json", &spec, &ignored);
-		set_spec(obj, spec, info->bundle, annotations);
+		if (json_parse(info->spec.data, info->spec.len, "config.json", &spec, &ignored) == 0)
+			set_spec(obj, spec, info->bundle, annotations);
+		else
+			set_file_spec(obj, info->bundle, annotations);
 		set_owner(obj, info->state_dir);
 	}
 	set_info(obj, info);
@@ -234,17 +248,6 @@ static void set_shim(json_t *obj, const struct state_dir *dir, bool orphaned)
 	set_string(obj, "socket", shim.socket);
 }
 
-/* The config.json that the container was made from, if it is still there. */
-static void set_file_spec(json_t *obj, const struct container_record *r)
-{
-	_cleanup_error_ struct error ignored = ERROR_INIT;
-	struct bundle b = BUNDLE_INIT;
-
-	bundle_load(r->bundle, &b, &ignored);
-	set_spec(obj, b.config, r->bundle, NULL);
-	bundle_deinit(&b);
-}
-
 /* Something is there, and its files do not say what. */
 static json_t *make_unknown(const struct state_dir *dir, bool orphaned)
 {
@@ -271,7 +274,7 @@ json_t *look_from_files(const struct state_dir *dir, bool orphaned, bool full, s
 		return code == CODE_NOT_FOUND || full ? NULL : make_unknown(dir, orphaned);
 	obj = json_object();
 	if (full) {
-		set_file_spec(obj, &r);
+		set_file_spec(obj, r.bundle, NULL);
 		set_owner(obj, dir->path);
 	}
 	set_record(obj, dir, &r, orphaned);

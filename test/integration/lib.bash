@@ -27,6 +27,7 @@
 #                             --root
 #   runtime ARGS...           that runtime itself; ${RUNTIME_COMMAND[@]} is it with its options
 #   lacks RUNTIME WORDS       skips the test where that is the runtime: it has no such thing by its nature
+#   needs_way WAY... -- WORDS skips the test in every other way of use, with the reason in WORDS
 #   background NAME CMD...    starts CMD, output in T/NAME.out and T/NAME.err, pid in ${PID[NAME]};
 #                             killed in teardown if it still runs. Give it a program, so that the
 #                             pid is that program's: background web "$CLEAT" --root "$ROOT" run ...
@@ -51,8 +52,10 @@
 # "$CLEAT" take it from a runtimes.json of ours; a test's own --runtime goes before it. runsc is slow:
 # deadlines and wait_for have SLOWER times as long. How crun comes by a host that it takes: test/run.
 #
-# WAY in the environment is how cleat reaches shims: direct (the default), or cleatd, which each test then
-# has one of in its root; neither it nor its socket counts as left behind.
+# WAY in the environment is how `cleat` and "$CLEAT" reach shims: direct (the default); cleatd, which each
+# test then has one of in its root, and neither it nor its socket counts as left behind; or shim, each by
+# its own socket, through by_shim. There who starts a shim by hand has to end it by hand where it gets no
+# container: leftovers does so before it looks.
 #
 # A process belongs to the test if T or TAG is in its command line, environment, working directory,
 # executable or cgroup. At the deadline all of them are killed, which ends what the test waits for.
@@ -68,6 +71,7 @@ BUSYBOX=/bin/busybox
 RUNTIME=${RUNTIME:-runc}
 RUNTIME_COMMAND=("$RUNTIME")
 RUNTIME_OPTIONS=()
+WAY=${WAY:-direct}
 SLOWER=${TEST_SLOWER:-1}
 if [[ $RUNTIME == runsc ]]; then
 	RUNTIME_OPTIONS=(platform=ptrace network=none ignore-cgroups)
@@ -93,8 +97,9 @@ cleat_setup() {
 	export TMPDIR=$T/tmp CLEAT_TEST=$TAG
 	unset XDG_RUNTIME_DIR NOTIFY_SOCKET LISTEN_FDS LISTEN_PID
 	[[ $RUNTIME == runc ]] || choose_runtime || return
+	[[ $WAY != shim ]] || choose_shim || return
 	deadline "${CLEAT_TEST_DEADLINE:-120}"
-	[[ ${WAY-direct} != cleatd ]] || start_cleatd
+	[[ $WAY != cleatd ]] || start_cleatd
 }
 
 # Serving once this returns.
@@ -164,6 +169,28 @@ choose_runtime() {
 	fi
 	CLEAT=$dir/cleat
 	export CLEAT_RUNTIMES=$dir/runtimes.json
+}
+
+# $CLEAT becomes a script again, which goes by the socket of each container's shim.
+choose_shim() {
+	local by=$BATS_FILE_TMPDIR/by-shim
+
+	if [[ ! -e $by ]]; then
+		printf '#!/bin/sh\nCLEAT_BIN="%s" exec "%s/by_shim" "%s" "$@"\n' "$CLEAT_BIN" \
+			"$BATS_TEST_DIRNAME" "$CLEAT" >"$by.new" &&
+			chmod 0755 "$by.new" && mv "$by.new" "$by" || return
+	fi
+	CLEAT=$by
+}
+
+needs_way() { # WAY... -- WORDS
+	local ways=' '
+
+	while [[ $1 != -- ]]; do
+		ways+="$1 "
+		shift
+	done
+	[[ $ways == *" $WAY "* ]] || skip "$WAY: ${*:2}"
 }
 
 runtime() {
@@ -337,9 +364,20 @@ test_files() {
 	find "$T/tmp" -mindepth 1
 }
 
+# Those that have a container refuse.
+end_empty_shims() {
+	local record socket
+
+	for record in "$ROOT"/c/*/*/shim.json; do
+		socket=$(jq -r .socket "$record") || continue
+		"$CLEAT_BIN/cleat" --shim "$socket" shim exit || true
+	done >/dev/null 2>&1
+}
+
 leftovers() {
 	local list pid why line
 
+	[[ $WAY != shim ]] || end_empty_shims
 	list=$(test_processes)
 	while [[ $list ]] && read -r pid why; do
 		line=$(tr '\0' ' ' <"/proc/$pid/cmdline") 2>/dev/null || continue
