@@ -361,7 +361,11 @@ struct cleat_events_options {
 		sizeof(struct cleat_events_options), NULL, 0, 0, false                             \
 	}
 
-/* A stream has a connection of its own: who does not read from it keeps nobody up. */
+/*
+ * A stream has a connection of its own: who does not read from it keeps nobody up. Without cleatd a
+ * stream of all finds a new container only while it is read: one that has come and gone in between is
+ * not told of.
+ */
 int cleat_events_open(struct cleat_client *client, const struct cleat_events_options *options,
 	struct cleat_events **ret, struct cleat_error *err);
 /* Readable once cleat_events_next() with timeout 0 should be called. Owned by events. */

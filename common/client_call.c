@@ -35,7 +35,7 @@ int64_t client_call_ms(const struct client_place *place)
 void client_call_prepare(struct client_target *t, struct ttrpc_request *request,
 	struct ttrpc_metadata *metadata, const struct client_fds *fds)
 {
-	*metadata = (struct ttrpc_metadata){ "containerd-namespace-ttrpc", t->place->ns };
+	*metadata = (struct ttrpc_metadata){ CLIENT_NAMESPACE_KEY, t->place->ns };
 	if (t->is_hub) {
 		request->metadata = metadata;
 		request->n_metadata = 1;

@@ -2,7 +2,8 @@
 /*
  * Which shims a feed subscribes to: those that have folders, and those that come. Subtle: a
  * container's folder is there before its shim listens, and shim.json tells when it does: a source of
- * a folder without one waits until its folder is told of again.
+ * a folder without one waits until it is told of again. It is looked for once more after that was asked
+ * for, or what happens in between would be missed.
  */
 #include "common/client_feed.h"
 
@@ -14,6 +15,19 @@
 #include "common/client_feed_private.h"
 #include "common/state_dir.h"
 
+/* 0, CODE_NOT_FOUND while it is not there (of many, it is told of when it is), or a code. */
+static int read_shim(const struct client_source *s, const struct state_dir *dir,
+	struct shim_record *ret, struct error *err)
+{
+	const struct client_feed *feed = s->feed;
+	int r = shim_record_read(dir, ret, err);
+
+	if (r != CODE_NOT_FOUND || !feed->watch ||
+		state_watch_await(feed->watch, feed->place->ns, s->id) < 0)
+		return r;
+	return shim_record_read(dir, ret, err);
+}
+
 int client_source_find(struct client_source *s, struct error *err)
 {
 	_cleanup_(state_dir_close) struct state_dir dir = STATE_DIR_INIT;
@@ -24,7 +38,7 @@ int client_source_find(struct client_source *s, struct error *err)
 
 	if (r != 0)
 		return r;
-	r = shim_record_read(&dir, &shim, &why);
+	r = read_shim(s, &dir, &shim, &why);
 	if (r == CODE_NOT_FOUND && !s->feed->is_single && state_dir_is_locked(&dir))
 		return 0; /* it is told of again */
 	if (r == 0)
@@ -102,6 +116,20 @@ static void on_rescan(void *userdata)
 	(void)userdata;
 }
 
+/* Those that were without a shim while the watch was not known yet. */
+static void look_again(struct client_feed *feed)
+{
+	struct list *pos, *next;
+
+	list_for_each_safe (pos, next, &feed->sources) {
+		struct client_source *s = list_entry(pos, struct client_source, feed_link);
+		_cleanup_error_ struct error err = ERROR_INIT;
+
+		if (!s->client && client_source_find(s, &err) != 0)
+			client_source_free(s);
+	}
+}
+
 int client_feed_watch_folders(struct client_feed *feed, struct error *err)
 {
 	const struct client_place *place = feed->place;
@@ -118,6 +146,7 @@ int client_feed_watch_folders(struct client_feed *feed, struct error *err)
 	r = state_watch_new(place->root, place->ns, &feed->handlers, &feed->watch, err);
 	if (r != 0)
 		return r;
+	look_again(feed);
 	feed->is_watching = true;
 	if (epoll_ctl(feed->epoll_fd, EPOLL_CTL_ADD, state_watch_fd(feed->watch), &e) < 0)
 		return error_errno(err, -errno, "%s", place->root);

@@ -192,7 +192,7 @@ static int look_at_folders(
 static int call_hub(const struct client_place *place, const struct client_rpc *rpc,
 	const ProtobufCMessage *m, ProtobufCMessage **ret, struct error *err)
 {
-	const struct ttrpc_metadata ns = { "containerd-namespace-ttrpc", place->ns };
+	const struct ttrpc_metadata ns = { CLIENT_NAMESPACE_KEY, place->ns };
 	struct ttrpc_request request = client_rpc_request(rpc, m, CLIENT_ANSWER_MS);
 	struct client_line *line;
 	int r = client_lines_get(place->lines, place->socket, &line, err);

@@ -119,7 +119,7 @@ static bool is_none(int r)
 
 static int ask_socket(struct client_target *t, struct client_line *hub, struct error *err)
 {
-	const struct ttrpc_metadata ns = { "containerd-namespace-ttrpc", t->place->ns };
+	const struct ttrpc_metadata ns = { CLIENT_NAMESPACE_KEY, t->place->ns };
 	Cleat__V1__GetRequest m = CLEAT__V1__GET_REQUEST__INIT;
 	struct ttrpc_request request =
 		client_rpc_request(&hub_container, &m.base, CLIENT_ANSWER_MS);

@@ -17,6 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -24,7 +26,11 @@
 #include "common/buf.h"
 #include "common/cleat.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/fd.h"
+#include "common/pidref.h"
+#include "common/spawn.h"
+#include "common/ttrpc_client.h"
 
 #define WAIT_MS 30000
 
@@ -32,7 +38,8 @@ struct world {
 	struct bed *bed;
 	struct cleat_client *client;
 	char *id;
-	bool by_shim;
+	enum cleat_via via;
+	struct pidref cleatd;
 	int n_fds;
 };
 
@@ -65,14 +72,55 @@ static inline struct cleat_client *open_client(struct world *w)
 	struct cleat_client *client = NULL;
 
 	o.root = w->bed->root;
-	if (w->by_shim)
+	if (w->via == CLEAT_VIA_SHIM)
 		o.shim = w->bed->socket;
 	OK(cleat_client_open(&o, &client, e));
-	assert_int_equal(cleat_client_via(client), w->by_shim ? CLEAT_VIA_SHIM : CLEAT_VIA_DIRECT);
+	assert_int_equal(cleat_client_via(client), w->via);
 	return client;
 }
 
-static inline int setup(void **state, bool by_shim)
+/* One with the bed's root; serving once this returns. */
+static inline void start_cleatd(struct world *w)
+{
+	_cleanup_free_ char *socket = bed_format("%s/cleatd.sock", w->bed->root);
+	_cleanup_free_ char *program = NULL;
+	char *argv[] = { NULL, (char *)"--root", w->bed->root, NULL };
+	int64_t deadline = clock_monotonic_ms() + WAIT_MS;
+	struct ttrpc_client *first;
+	pid_t pid;
+
+	assert_int_equal(spawn_find_program("cleatd", &program), 0);
+	argv[0] = program;
+	pid = fork();
+	if (pid == 0) {
+		int log = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		dup2(log, STDERR_FILENO);
+		execv(program, argv);
+		_exit(127);
+	}
+	assert_int_equal(pidref_open(pid, &w->cleatd), 0);
+	while (ttrpc_client_connect(socket, NULL, &first, NULL) != 0) {
+		assert_true(clock_monotonic_ms() < deadline);
+		usleep(1000);
+	}
+	ttrpc_client_free(first);
+}
+
+/* As a crash would. */
+static inline void kill_cleatd(struct world *w)
+{
+	pid_t pid = w->cleatd.pid;
+
+	if (pid == 0)
+		return;
+	pidref_signal(&w->cleatd, SIGKILL);
+	waitpid(pid, NULL, 0);
+	pidref_close(&w->cleatd);
+}
+
+static inline int setup(void **state, enum cleat_via via)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	void *bed;
@@ -80,9 +128,12 @@ static inline int setup(void **state, bool by_shim)
 	if (bed_setup_runc(&bed) != 0)
 		return -1;
 	w->bed = bed;
-	w->by_shim = by_shim;
-	w->id = by_shim ? strdup(w->bed->id) : bed_format("%s-2", w->bed->id);
+	w->via = via;
+	w->cleatd = PIDREF_INIT;
+	w->id = via == CLEAT_VIA_SHIM ? strdup(w->bed->id) : bed_format("%s-2", w->bed->id);
 	w->n_fds = fd_count();
+	if (via == CLEAT_VIA_CLEATD)
+		start_cleatd(w);
 	w->client = open_client(w);
 	*state = w;
 	return 0;
@@ -90,12 +141,17 @@ static inline int setup(void **state, bool by_shim)
 
 static inline int setup_direct(void **state)
 {
-	return setup(state, false);
+	return setup(state, CLEAT_VIA_DIRECT);
 }
 
 static inline int setup_shim(void **state)
 {
-	return setup(state, true);
+	return setup(state, CLEAT_VIA_SHIM);
+}
+
+static inline int setup_cleatd(void **state)
+{
+	return setup(state, CLEAT_VIA_CLEATD);
 }
 
 /* What a failed test left. */
@@ -117,9 +173,10 @@ static inline int teardown(void **state)
 
 	sweep(w);
 	cleat_client_close(w->client);
+	kill_cleatd(w);
 	assert_int_equal(fd_count(), w->n_fds);
 	/* whose container was deleted ends with it */
-	if (w->by_shim)
+	if (w->via == CLEAT_VIA_SHIM)
 		bed_await_end(w->bed);
 	free(w->id);
 	free(w);
@@ -207,4 +264,8 @@ static inline void read_text(int fd, char *text, size_t size)
 #define BY_SHIM(test)                                                                              \
 	{                                                                                          \
 #test " (runc) shim", test, setup_shim, teardown, NULL                             \
+	}
+#define BY_CLEATD(test)                                                                            \
+	{                                                                                          \
+#test " (runc) cleatd", test, setup_cleatd, teardown, NULL                         \
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * deadline: 240
- * libcleat over a real shim and runtime, straight through the state folders and by a shim's socket:
+ * libcleat over a real shim and runtime, straight through the state folders, by a shim's socket and by a cleatd:
  * the life of a process, its streams, what is refused.
  */
 #include "test/integration/client_world.h"
@@ -63,7 +63,7 @@ static void test_life(void **state)
 	OK(cleat_process_delete(init, NULL, &exit, e));
 	assert_exit(&exit, 3);
 	cleat_task_free(task);
-	if (!w->by_shim)
+	if (w->via != CLEAT_VIA_SHIM)
 		REFUSED(CLEAT_ENOT_FOUND, "does not exist",
 			cleat_task_open(w->client, w->id, &other, e));
 }
@@ -274,14 +274,21 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		DIRECT(test_life),
 		BY_SHIM(test_life),
+		BY_CLEATD(test_life),
 		DIRECT(test_delete_refuses),
+		BY_CLEATD(test_delete_refuses),
 		DIRECT(test_delete_option_fails),
 		DIRECT(test_fds),
 		BY_SHIM(test_fds),
+		BY_CLEATD(test_fds),
 		DIRECT(test_fifos),
+		BY_CLEATD(test_fifos),
 		DIRECT(test_terminal),
+		BY_CLEATD(test_terminal),
 		DIRECT(test_log),
+		BY_CLEATD(test_log),
 		DIRECT(test_start_fails),
+		BY_CLEATD(test_start_fails),
 		DIRECT(test_refusals),
 	};
 

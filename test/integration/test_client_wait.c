@@ -203,6 +203,13 @@ static void kill_shim(struct world *w)
 	cleat_containers_free(list, n);
 }
 
+/* Killed once its shim was dead: cleatd was looking, and else nobody. */
+static void assert_orphan_exit(const struct world *w, const struct cleat_exit *exit)
+{
+	assert_int_equal(exit->known, w->via == CLEAT_VIA_CLEATD);
+	assert_int_equal(exit->status, exit->known ? 128 + SIGKILL : 0);
+}
+
 static void test_shim_dies(void **state)
 {
 	struct world *w = *state;
@@ -235,22 +242,67 @@ static void test_shim_dies(void **state)
 	REFUSED(CLEAT_EFAILED_PRECONDITION, "orphaned", cleat_task_pause(task, e));
 	OK(cleat_process_kill(init, SIGKILL, e));
 	OK(cleat_wait_take(wait, WAIT_MS, &exit, e));
-	assert_false(exit.known);
+	assert_orphan_exit(w, &exit);
 	do {
 		assert_int_equal(poll(&p, 1, WAIT_MS), 1);
 		r = cleat_wait_take(polled, 0, &exit, NULL);
 	} while (r == CLEAT_EDEADLINE_EXCEEDED);
 	assert_int_equal(r, 0);
-	assert_false(exit.known);
+	assert_orphan_exit(w, &exit);
 	cleat_wait_free(wait);
 	cleat_wait_free(polled);
 	cleat_process_free(exec);
 	OK(cleat_task_open(w->client, w->id, &again, e));
 	assert_status(cleat_task_init(again), "stopped");
 	OK(cleat_process_delete(cleat_task_init(again), NULL, &exit, e));
-	assert_false(exit.known);
+	assert_orphan_exit(w, &exit);
 	cleat_task_free(again);
 	cleat_task_free(task);
+}
+
+/* --- a cleatd that dies, and one that comes --- */
+
+/* What is waited for goes on at the shim, and so does what is asked for later. */
+static void test_cleatd_dies(void **state)
+{
+	struct world *w = *state;
+	struct cleat_task *task = run(w, "[\"/bin/tool\",\"ignore-term\"]", NULL);
+	const char *const args[] = { "/bin/tool", "exit", "6", NULL };
+	struct cleat_process *init = cleat_task_init(task), *exec = add(task, "six", args, NULL);
+	struct worker worker = { .task = task };
+	struct cleat_wait *wait, *polled;
+	struct pollfd p = { .events = POLLIN };
+	struct cleat_exit exit;
+	pthread_t thread;
+	int r;
+
+	OK(cleat_wait_begin(exec, &wait, e));
+	OK(cleat_wait_begin(exec, &polled, e));
+	p.fd = cleat_wait_fd(polled);
+	assert_int_equal(pthread_create(&thread, NULL, await, &worker), 0);
+	kill_cleatd(w);
+	OK(cleat_process_start(exec, e));
+	OK(cleat_wait_take(wait, WAIT_MS, &exit, e));
+	assert_exit(&exit, 6);
+	do {
+		assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+		r = cleat_wait_take(polled, 0, &exit, NULL);
+	} while (r == CLEAT_EDEADLINE_EXCEEDED);
+	assert_int_equal(r, 0);
+	assert_exit(&exit, 6);
+	/* one that has come back is asked again */
+	start_cleatd(w);
+	assert_status(init, "running");
+	OK(cleat_process_kill(init, SIGKILL, e));
+	pthread_join(thread, NULL);
+	if (worker.failed)
+		fail_msg("line %d: %s", worker.failed, cleat_error_message(&worker.why));
+	cleat_wait_free(wait);
+	cleat_wait_free(polled);
+	OK(cleat_process_delete(exec, NULL, &exit, e));
+	assert_exit(&exit, 6);
+	cleat_process_free(exec);
+	finish(task);
 }
 
 /* --- events --- */
@@ -314,17 +366,71 @@ static void test_events(void **state)
 	cleat_events_close(events);
 }
 
+/* Of a container that is made only later, too. */
+static void test_events_of_all(void **state)
+{
+	static const char *const topics[] = { "/tasks/create", "/tasks/start", "/tasks/exit",
+		"/tasks/delete" };
+	struct world *w = *state;
+	struct cleat_events_options o = CLEAT_EVENTS_OPTIONS_INIT;
+	const struct cleat_event *event;
+	struct cleat_events *events;
+	struct cleat_task *task;
+
+	o.from_now = true;
+	OK(cleat_events_open(w->client, &o, &events, e));
+	REFUSED(CLEAT_EDEADLINE_EXCEEDED, "none", cleat_events_next(events, 300, &event, e));
+	task = run(w, "[\"/bin/tool\",\"pause\"]", NULL);
+	for (size_t i = 0; i < sizeof(topics) / sizeof(*topics); i++) {
+		OK(cleat_events_next(events, WAIT_MS, &event, e));
+		assert_non_null(event);
+		assert_string_equal(event->topic, topics[i]);
+		assert_string_equal(event->id, w->id);
+		assert_int_equal(event->missed, 0);
+		if (i == 1)
+			finish(task);
+	}
+	REFUSED(CLEAT_EDEADLINE_EXCEEDED, "none", cleat_events_next(events, 0, &event, e));
+	cleat_events_close(events);
+}
+
+/* It says so, and the next stream does without it. */
+static void test_events_end(void **state)
+{
+	struct world *w = *state;
+	const struct cleat_event *event;
+	struct cleat_events *events;
+
+	OK(cleat_events_open(w->client, NULL, &events, e));
+	kill_cleatd(w);
+	REFUSED(CLEAT_EUNAVAILABLE, "", cleat_events_next(events, WAIT_MS, &event, e));
+	cleat_events_close(events);
+	OK(cleat_events_open(w->client, NULL, &events, e));
+	REFUSED(CLEAT_EDEADLINE_EXCEEDED, "none", cleat_events_next(events, 0, &event, e));
+	cleat_events_close(events);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		DIRECT(test_pollable_wait),
 		BY_SHIM(test_pollable_wait),
+		BY_CLEATD(test_pollable_wait),
 		DIRECT(test_cancel),
+		BY_CLEATD(test_cancel),
 		DIRECT(test_race),
 		BY_SHIM(test_race),
+		BY_CLEATD(test_race),
 		DIRECT(test_threads),
+		BY_CLEATD(test_threads),
 		DIRECT(test_shim_dies),
+		BY_CLEATD(test_shim_dies),
+		BY_CLEATD(test_cleatd_dies),
 		DIRECT(test_events),
+		BY_CLEATD(test_events),
+		DIRECT(test_events_of_all),
+		BY_CLEATD(test_events_of_all),
+		BY_CLEATD(test_events_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
