@@ -8,6 +8,7 @@
 #include "supervisor/member_files.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -201,14 +202,43 @@ static void record_exit(const struct member_process *p, bool known, int wait_sta
 	ledger_free(ledger);
 }
 
+static bool has_ended(const struct pidref *p)
+{
+	struct pollfd fd = { .fd = p->fd, .events = POLLIN };
+
+	return poll(&fd, 1, 0) == 1;
+}
+
+/* The kernel says of several in any order that they have ended; an init's exit is told last. */
+static void tell_ended_execs(struct member *m)
+{
+	struct list *pos, *next;
+
+	list_for_each_safe (pos, next, &m->processes) {
+		struct member_process *p = list_entry(pos, struct member_process, processes_link);
+		struct ending ending = { 0 };
+
+		if (p->exited || !*p->exec_id || p->ref.fd < 0 || !has_ended(&p->ref))
+			continue;
+		if (p->is_reaped)
+			ending = (struct ending){ true, p->reaped_status };
+		else
+			ending_learn(&p->ref, &ending);
+		tell_exit(p, ending.is_known, ending.wait_status);
+	}
+}
+
 static void tell_exit(struct member_process *p, bool known, int wait_status)
 {
 	const struct ending ending = { known, wait_status };
 	struct member *m = p->member;
-	moment now = clock_now();
+	moment now;
 
 	if (p->exited)
 		return;
+	if (!*p->exec_id)
+		tell_ended_execs(m);
+	now = clock_now();
 	record_exit(p, known, wait_status, now);
 	log_info("an orphan's process has ended", F_STR("namespace", m->ns), F_STR("id", m->id),
 		F_STR("exec", p->exec_id),
@@ -270,14 +300,19 @@ static bool is_sandbox(const struct container_record *record)
 void member_mourn(struct member *m)
 {
 	_cleanup_(container_record_deinit) struct container_record record = { 0 };
+	struct member_process *init;
 	struct list *pos, *next;
 
 	member_take_files(m, "its shim is dead");
+	init = member_init_process(m);
 	read_record(m, &record);
 	m->is_sandbox = record.runtime_kind && is_sandbox(&record);
 	list_for_each_safe (pos, next, &m->processes) {
 		struct member_process *p = list_entry(pos, struct member_process, processes_link);
 
-		mourn(p, recorded_start(&record, p));
+		if (*p->exec_id)
+			mourn(p, recorded_start(&record, p));
 	}
+	if (init)
+		mourn(init, recorded_start(&record, init)); /* it is told last */
 }

@@ -43,3 +43,29 @@ kernel_tells_exits() {
 @test "an exit that nobody can tell is unknown, never a number" {
 	lost nobody
 }
+
+orphan() { # CASE
+	run "$BATS_TEST_DIRNAME/cleatd_orphans.py" "$1" "$ROOT" "$BUNDLE" "$ID"
+	assert_status 0
+}
+
+@test "an orphan takes signals for one process; its exits are learned; it is deleted once it has ended" {
+	orphan kill_one
+}
+
+@test "an orphan takes a signal for all of its processes" {
+	orphan kill_all
+}
+
+@test "an orphan that ends by itself is told of, by the cleatd after this one, too" {
+	orphan end_by_itself
+}
+
+@test "an orphan's execs are told of before its init, whoever is found first" {
+	edit_config "$BUNDLE" '.linux.namespaces |= map(select(.type != "pid"))'
+	orphan end_unseen
+}
+
+@test "an orphan that runs is deleted by force alone, and then nothing of it is left" {
+	orphan delete
+}

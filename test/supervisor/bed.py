@@ -190,3 +190,25 @@ class Stream:
 
     def close(self):
         self.client.close()
+
+
+def main(cases):
+    """PROGRAM CASE ROOT BUNDLE ID: one function of the caller's, with a cleatd that has to live to the end."""
+    case, root, bundle, ident = sys.argv[1:]
+    cleatd = Cleatd(root)
+    try:
+        cases[case](cleatd, bundle, ident)
+        equal(cleatd.process.poll(), None, "cleatd's exit")
+    finally:
+        cleatd.stop()
+
+
+def refused(call, code, words):
+    """The call must fail with that code, and its sentence have those words."""
+    try:
+        answer = call()
+    except Refused as e:
+        if e.code != code or words not in e.message:
+            raise AssertionError("refused with %s, wanted %s: ...%s..." % (e, code, words)) from None
+        return
+    raise AssertionError("not refused with %s: ...%s...: %r" % (code, words, answer))
