@@ -6,18 +6,21 @@
  */
 #include "supervisor/forward.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
 #include "common/error.h"
 #include "supervisor/member_link.h"
+#include "supervisor/supervisor.h"
 
 struct forward {
 	struct list forwards_link;
 	struct member *member;
 	struct ttrpc_call *call; /* NULL: its client has left */
 	struct ttrpc_pending *pending;
+	struct event *deadline; /* NULL: none */
 	void (*answer)(struct ttrpc_call *call, struct member *m, const char *text,
 		const ProtobufCMessage *message);
 	void (*refuse)(struct ttrpc_call *call, struct member *m, const char *text,
@@ -33,6 +36,8 @@ void forward_refuse(struct ttrpc_call *call, const struct error *err)
 static void forward_free(struct forward *f)
 {
 	list_unlink(&f->forwards_link);
+	if (f->deadline)
+		event_free(f->deadline);
 	free(f);
 }
 
@@ -79,8 +84,35 @@ void forward_fail_all(struct member *m, const char *why)
 		error_set(&err, CODE_UNAVAILABLE, "container %s: %s", m->id, why);
 		list_unlink(&f->forwards_link);
 		refuse(f, &err);
-		free(f);
+		forward_free(f);
 	}
+}
+
+/* It may hang: then the next caller is told so at once. */
+static void on_deadline(evutil_socket_t fd, short what, void *userdata)
+{
+	struct forward *f = userdata;
+	_cleanup_error_ struct error err = ERROR_INIT;
+
+	(void)fd;
+	(void)what;
+	ttrpc_client_cancel(f->pending);
+	f->pending = NULL;
+	error_set(&err, CODE_DEADLINE_EXCEEDED, "container %s: its shim has not answered in time",
+		f->member->id);
+	member_ask(f->member);
+	refuse(f, &err);
+	forward_free(f);
+}
+
+static int arm(struct forward *f, uint32_t ms)
+{
+	const struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
+
+	if (ms == 0)
+		return 0;
+	f->deadline = evtimer_new(f->member->supervisor->base, on_deadline, f);
+	return f->deadline && evtimer_add(f->deadline, &tv) == 0 ? 0 : -ENOMEM;
 }
 
 static struct forward *forward_new(
@@ -119,7 +151,6 @@ void forward_begin(struct member *m, struct ttrpc_call *call, const struct forwa
 		.method = request->method,
 		.message = request->message,
 		.response = request->response,
-		.timeout_ms = request->timeout_ms,
 		.fds = request->fds,
 		.n_fds = request->n_fds,
 	};
@@ -129,7 +160,7 @@ void forward_begin(struct member *m, struct ttrpc_call *call, const struct forwa
 
 	if (!member_is_linked(m))
 		r = refuse_unlinked(m, &err);
-	else if ((f = forward_new(m, call, request)))
+	else if ((f = forward_new(m, call, request)) && arm(f, request->answer_ms) == 0)
 		r = ttrpc_client_begin(m->client, &out, 0, on_answer, f, &f->pending, &err);
 	else
 		r = error_set(&err, CODE_RESOURCE_EXHAUSTED, "container %s: no memory", m->id);

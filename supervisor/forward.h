@@ -22,7 +22,11 @@ struct forward_request {
 	const ProtobufCMessageDescriptor *response;
 	const int *fds; /* sent along; not consumed */
 	size_t n_fds;
-	int64_t timeout_ms; /* 0: none */
+	/*
+	 * After that the call is refused with CODE_DEADLINE_EXCEEDED, whatever the shim does with it; 0: it
+	 * is waited for. To the millisecond, where a timeout of the request's own has a second of grace.
+	 */
+	uint32_t answer_ms;
 	/*
 	 * The shim has answered: answers the call in turn. NULL: with an empty message. text: as given
 	 * to forward_begin().

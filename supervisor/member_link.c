@@ -28,6 +28,7 @@
 #define RETRY_MAX_MS 1000
 
 static void try_link(struct member *m);
+static int try_ask(struct member *m);
 static void link_ended(struct member *m);
 
 bool member_is_linked(const struct member *m)
@@ -65,11 +66,17 @@ static void on_late(evutil_socket_t fd, short what, void *userdata)
 	registry_heard(m->supervisor->registry);
 }
 
+/* Where there is a connection no stream is open on it that would tell of its end. */
 static void on_retry(evutil_socket_t fd, short what, void *userdata)
 {
+	struct member *m = userdata;
+
 	(void)fd;
 	(void)what;
-	try_link(userdata);
+	if (!m->client)
+		try_link(m);
+	else if (try_ask(m) != 0)
+		link_ended(m);
 }
 
 static int make_timers(struct member *m)
@@ -95,12 +102,16 @@ static void retry_later(struct member *m)
 /* Its answer makes no sense: something else listens there, or a cleat that we do not know. */
 static void refuse_shim(struct member *m, const struct error *err)
 {
+	bool is_new = m->state != LINK_FOREIGN;
+
 	m->state = LINK_FOREIGN;
 	evtimer_del(m->answer_timer);
 	member_take_files(m, error_message(err));
 	m->is_unknown = true;
-	log_warn("a shim is not understood", F_STR("namespace", m->ns), F_STR("id", m->id),
-		F_STR("error", error_message(err)));
+	set_timer(m->retry_timer, RETRY_MAX_MS); /* nothing else tells of its end */
+	if (is_new)				 /* every list asks it again */
+		log_warn("a shim is not understood", F_STR("namespace", m->ns), F_STR("id", m->id),
+			F_STR("error", error_message(err)));
 	registry_heard(m->supervisor->registry);
 }
 
@@ -124,6 +135,7 @@ static void on_info(
 	m->late = false;
 	m->retry_ms = 0;
 	evtimer_del(m->answer_timer);
+	evtimer_del(m->retry_timer);
 	if (member_take_info(m, info) < 0)
 		log_error("no memory for a container", F_STR("id", m->id));
 	member_hold_init(m);
@@ -131,7 +143,7 @@ static void on_info(
 	registry_heard(m->supervisor->registry);
 }
 
-void member_ask(struct member *m)
+static int try_ask(struct member *m)
 {
 	Cleat__Shim__V1__InfoRequest request = CLEAT__SHIM__V1__INFO_REQUEST__INIT;
 	const struct ttrpc_request call = {
@@ -140,16 +152,26 @@ void member_ask(struct member *m)
 		.message = &request.base,
 		.response = &cleat__shim__v1__info_response__descriptor,
 	};
+	int r;
 
 	if (!m->client || m->asked)
-		return;
+		return 0;
 	request.without_spec = true;
-	if (ttrpc_client_begin(m->client, &call, 0, on_info, m, &m->asked, NULL) != 0) {
+	r = ttrpc_client_begin(m->client, &call, 0, on_info, m, &m->asked, NULL);
+	if (r != 0) {
 		m->asked = NULL;
-		return;
+		return r;
 	}
 	if (!m->late)
 		set_timer(m->answer_timer, m->supervisor->config.shim_answer_ms);
+	return 0;
+}
+
+/* A connection that has ended is seen to in a turn of its own: who asks looks at the member after. */
+void member_ask(struct member *m)
+{
+	if (try_ask(m) != 0)
+		set_timer(m->retry_timer, 0);
 }
 
 static void on_event(

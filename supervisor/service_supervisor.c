@@ -183,7 +183,7 @@ static void supervisor_get(struct ttrpc_call *call, const ProtobufCMessage *requ
 			.method = "Info",
 			.message = &info.base,
 			.response = &cleat__shim__v1__info_response__descriptor,
-			.timeout_ms = s->config.shim_answer_ms,
+			.answer_ms = s->config.shim_answer_ms,
 			.answer = answer_get,
 			.refuse = refuse_get,
 		});

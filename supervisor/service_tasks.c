@@ -23,6 +23,7 @@
 #include "supervisor/member_link.h"
 #include "supervisor/metrics.h"
 #include "supervisor/orphan_kill.h"
+#include "supervisor/supervisor.h"
 #include "task.pb-c.h"
 #include "tasks.pb-c.h"
 
@@ -149,7 +150,7 @@ static void get_from_memory(struct ttrpc_call *call, struct member *m, const cha
 static void refuse_get(
 	struct ttrpc_call *call, struct member *m, const char *exec_id, const struct error *err)
 {
-	if (err->code == CODE_UNAVAILABLE)
+	if (err->code == CODE_UNAVAILABLE || err->code == CODE_DEADLINE_EXCEEDED)
 		get_from_memory(call, m, exec_id);
 	else
 		forward_refuse(call, err);
@@ -163,7 +164,7 @@ static void tasks_get(struct ttrpc_call *call, const ProtobufCMessage *request, 
 
 	if (!m)
 		return;
-	if (m->late || !member_is_linked(m)) {
+	if (m->late || !member_is_linked(m) || m->state == LINK_FOREIGN) {
 		get_from_memory(call, m, r->exec_id);
 		return;
 	}
@@ -175,6 +176,7 @@ static void tasks_get(struct ttrpc_call *call, const ProtobufCMessage *request, 
 			.method = "State",
 			.message = &to.base,
 			.response = &containerd__task__v2__state_response__descriptor,
+			.answer_ms = m->supervisor->config.shim_answer_ms,
 			.answer = answer_get,
 			.refuse = refuse_get,
 			.text = r->exec_id,
