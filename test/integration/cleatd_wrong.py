@@ -139,6 +139,7 @@ def all_beside(cleatd, bundle, ident):
     recovers(client, hung)
     for one in (newer, mute):
         bed.wait_for("%s is orphaned" % one, lambda o=one: listed(client)[o]["status"] == "orphaned")
+    os.unlink(before[newer]["socket"])  # its shim.json says where, to who understands it
     for one in inits:
         client.call("Supervisor/Delete", {"id": one, "force": True})
     equal(listed(client), {}, "the list in the end")
