@@ -187,9 +187,11 @@ assert_waits_on() {
 	cleat run -d --bundle "$BUNDLE" "$ID"
 	shim=$(cleat state "$ID" | jq .shim_pid)
 	socket=$(cleat state "$ID" | jq -r .socket)
+	socket=${socket##*/}
 	kill -STOP "$shim"
+	[[ $WAY != cleatd ]] || socket=$TAG/root/cleatd.sock
 	# bound through a descriptor of its folder, so that only the name is sure
-	connections() { grep -c "/${socket##*/}\$" /proc/net/unix; }
+	connections() { grep -c "/$socket\$" /proc/net/unix; }
 	before=$(connections)
 	background waiter "$CLEAT" --root "$ROOT" wait "$ID"
 	has_connected() { [[ $(connections) -gt $before ]]; }

@@ -110,6 +110,7 @@ end_service() {
 }
 
 @test "--sdnotify=container: its own words, those that are its to say" {
+	needs_way direct -- "its config.json is made here"
 	lacks runsc "has no sockets of the host's"
 	make_service env -- notify "STATUS=warming up" MAINPID=1 -- notify FDSTORE=1 BARRIER=1 -- \
 		notify READY=1 "STATUS=up	and running" EXTEND_TIMEOUT_USEC=5 READY=2 -- \
@@ -131,6 +132,7 @@ WATCHDOG_USEC=7000000"
 }
 
 @test "--sdnotify=container: without its word it is not ready" {
+	needs_way direct -- "its config.json is made here"
 	lacks runsc "has no sockets of the host's"
 	make_service
 	systemd_begins
@@ -140,6 +142,7 @@ WATCHDOG_USEC=7000000"
 }
 
 @test "--sdnotify=container: an exec can say it, too, and a datagram that is too long cannot" {
+	needs_way direct -- "its config.json is made here"
 	lacks runsc "has no sockets of the host's"
 	make_service
 	systemd_begins
