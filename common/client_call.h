@@ -56,6 +56,8 @@ struct client_hub_creation {
 int client_hub_creation_fill(struct client_hub_creation *h, const char *id,
 	const Containerd__Task__V2__CreateTaskRequest *m, const char *spec, struct error *err);
 void client_hub_creation_deinit(struct client_hub_creation *h);
+/* cleatd ended before it answered: err says so of container id, and what its caller can do. CODE_UNAVAILABLE. */
+int client_hub_creation_lost(const char *id, struct error *err);
 int client_call_start(
 	struct client_target *t, const char *exec_id, uint32_t *ret_pid, struct error *err);
 int client_call_exec(struct client_target *t, const Containerd__Task__V2__ExecProcessRequest *m,

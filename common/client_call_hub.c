@@ -65,6 +65,13 @@ int client_hub_creation_fill(struct client_hub_creation *h, const char *id,
 	return unpack_options(id, m->options, &h->options.runtime, err);
 }
 
+int client_hub_creation_lost(const char *id, struct error *err)
+{
+	return error_set(err, CODE_UNAVAILABLE,
+		"container %s: cleatd ended before it had answered; `cleat list` tells whether the container was made",
+		id);
+}
+
 void client_hub_creation_deinit(struct client_hub_creation *h)
 {
 	if (h->options.runtime)
@@ -85,6 +92,8 @@ int client_call_create_hub(struct client_target *t,
 	r = client_call_send(
 		t, &hub_create, &h.request.base, client_call_ms(t->place), fds, &answer, err);
 	client_hub_creation_deinit(&h);
+	if (r != 0 && client_line_is_over(t->line))
+		return client_hub_creation_lost(t->id, err);
 	if (r != 0)
 		return r;
 	*ret_pid = answer->pid;
@@ -174,6 +183,17 @@ int client_call_checkpoint_hub(struct client_target *t, const char *path,
 	return r;
 }
 
+/* Metrics leaves out what it has no figures of, for whatever reason: the container's own is told. */
+static int tell_no_figures(struct client_target *t, struct error *err)
+{
+	struct client_status status;
+	int r = client_call_get_hub(t, "", &status, err);
+
+	return r != 0 ? r
+		      : error_set(err, CODE_FAILED_PRECONDITION,
+				"container %s: no figures are told", t->id);
+}
+
 /* Filters for one id; ids need no quoting. */
 int client_call_metrics_hub(
 	struct client_target *t, Containerd__Task__V2__StatsResponse **ret, struct error *err)
@@ -197,7 +217,7 @@ int client_call_metrics_hub(
 		r = error_errno(err, -ENOMEM, "container %s: stats", t->id);
 	} else if (answer->n_metrics == 0) {
 		free(stats);
-		r = error_set(err, CODE_NOT_FOUND, "container %s: no figures are told", t->id);
+		r = tell_no_figures(t, err);
 	} else {
 		containerd__task__v2__stats_response__init(stats);
 		stats->stats = TAKE_PTR(answer->metrics[0]->data);

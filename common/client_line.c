@@ -309,6 +309,16 @@ static bool never(void *userdata)
 	return false;
 }
 
+bool client_line_is_over(struct client_line *line)
+{
+	bool over;
+
+	pthread_mutex_lock(&line->lock);
+	over = line->over;
+	pthread_mutex_unlock(&line->lock);
+	return over;
+}
+
 void client_line_await_end(struct client_line *line, int timeout_ms)
 {
 	pthread_mutex_lock(&line->lock);

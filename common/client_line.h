@@ -43,6 +43,8 @@ void client_line_drop(struct client_line *line);
 int client_line_fd(const struct client_line *line);
 /* Once fd is readable (not consumed; -1: none) whatever waits on this line ends with CODE_CANCELLED. */
 void client_line_interrupt_by(struct client_line *line, int fd);
+/* Whether the peer has closed the connection, as far as anybody who waits on it has seen. */
+bool client_line_is_over(struct client_line *line);
 /* Waits until the peer has closed the connection, timeout_ms at most. */
 void client_line_await_end(struct client_line *line, int timeout_ms);
 

@@ -153,6 +153,11 @@ int ttrpc_client_fd(const struct ttrpc_client *client)
 	return client->conn.fd;
 }
 
+bool ttrpc_client_is_over(const struct ttrpc_client *client)
+{
+	return client->conn.broken || client->ending;
+}
+
 void ttrpc_client_interrupt_by(struct ttrpc_client *client, int fd)
 {
 	client->interrupt_fd = fd;

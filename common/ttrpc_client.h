@@ -51,6 +51,8 @@ int ttrpc_client_new(
 /* Pending calls are dropped without their callbacks. May be called from a callback. Takes NULL. */
 void ttrpc_client_free(struct ttrpc_client *client);
 int ttrpc_client_fd(const struct ttrpc_client *client);
+/* Whether its connection has ended: calls fail with CODE_UNAVAILABLE for that, not by the server's word. */
+bool ttrpc_client_is_over(const struct ttrpc_client *client);
 /*
  * Blocking use: once fd is readable (not consumed, and not read; -1: none) whatever waits ends with
  * CODE_CANCELLED, and the connection with it.

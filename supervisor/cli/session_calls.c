@@ -312,6 +312,9 @@ static void on_hub_added(
 				 : error_errno(&failed, -ENOMEM, "container %s", t->id);
 		created.pid = answer->pid;
 		err = &failed;
+	} else if (ttrpc_client_is_over(s->hub)) {
+		client_hub_creation_lost(t->id, &failed);
+		err = &failed;
 	}
 	on_added(code, code == 0 ? &created.base : NULL, err, s);
 }

@@ -12,6 +12,11 @@ load lib
 
 setup() {
 	cleat_setup
+	# see with: shims have it from cleatd
+	if [[ $WAY == cleatd ]]; then
+		stop_process "${PID[cleatd]}"
+		TMPDIR=/tmp start_cleatd
+	fi
 }
 
 teardown() {

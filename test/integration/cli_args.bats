@@ -180,6 +180,7 @@ time.sleep(60)' "$ROOT/cleatd.sock"
 }
 
 @test "a path that is not UTF-8: never a hole in JSON, and refused where we could not find it again" {
+	needs_way direct cleatd -- "who starts a shim by hand is told by it"
 	make_bundle "$BUNDLE"
 	cleat run -d --bundle "$BUNDLE" --log "file://$T/"$'l\xff' "$ID"
 	assert_equal "$(cleat state "$ID" | jq -c '.processes[0] | [.stdout.uri, .stderr.uri]')" \

@@ -67,6 +67,7 @@ has_topic() { # FILE TOPIC
 }
 
 @test "all containers, those to come too; being stopped is a proper end" {
+	needs_way direct cleatd -- "one socket tells of one container"
 	cleat run -d --bundle "$BUNDLE" "$ID"
 	background all "$CLEAT" --root "$ROOT" events --since 0
 	wait_for 5 has_topic "$T/all.out" /tasks/start
@@ -113,6 +114,7 @@ has_topic() { # FILE TOPIC
 
 # More changes in the folder than the kernel keeps for who does not read them.
 @test "all containers, also where the kernel has lost count of their folders" {
+	needs_way direct cleatd -- "one socket tells of one container"
 	cleat run -d --bundle "$BUNDLE" "$ID"
 	background all "$CLEAT" --root "$ROOT" events --since 0
 	wait_for 5 has_topic "$T/all.out" /tasks/start

@@ -196,8 +196,8 @@ is_status() { # ID STATUS
 	for args in "--exec-id after $ID" "$ID"; do
 		# shellcheck disable=SC2086 # two words
 		run cleat wait $args
-		assert_status 125
-		assert_equal "$output" unknown
+		assert_status "$LOST_STATUS"
+		assert_equal "$output" "$LOST"
 	done
 	cleat delete --force "$ID"
 }

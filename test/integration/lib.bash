@@ -20,6 +20,8 @@
 #   ROOT     T/root, cleat's own folder (--root)
 #   RUNTIME_ROOT  the --root that the runtime has for ID
 #   BUNDLE   T/bundle, not made yet; ID: TAG-c, a container's id that is unique on the machine
+#   LOST, LOST_STATUS  what `cleat wait` prints and exits with for what was killed after its shim:
+#            cleatd, whose shims these are, sees the end in the shim's place
 #   TMPDIR   T/tmp: a program of ours that leaves a file there, or anywhere in ROOT, fails the test
 #
 # and these are for tests to call:
@@ -91,6 +93,10 @@ cleat_setup() {
 	RUNTIME_ROOT=$ROOT/r/default
 	# runsc takes the beginning of an id for the id: each container has a root of its own
 	[[ $RUNTIME != runsc ]] || RUNTIME_ROOT+=/$ID
+	# shellcheck disable=SC2034
+	LOST=unknown LOST_STATUS=125
+	# shellcheck disable=SC2034
+	[[ $WAY != cleatd ]] || LOST=137 LOST_STATUS=137
 	declare -gA PID=()
 	mkdir "$T/work" "$T/tmp" "$T/dog"
 	cd "$T/work" || return
@@ -105,7 +111,12 @@ cleat_setup() {
 # Serving once this returns.
 start_cleatd() {
 	background cleatd "$CLEAT_BIN/cleatd" --root "$ROOT" "$@"
-	wait_for 10 test -S "$ROOT/cleatd.sock"
+	wait_for 10 cleatd_serves
+}
+
+# A dead one leaves its socket.
+cleatd_serves() {
+	[[ $("$CLEAT_BIN/cleat" --root "$ROOT" version) == *"via cleatd"* ]]
 }
 
 cleat_teardown() {
@@ -364,14 +375,19 @@ test_files() {
 	find "$T/tmp" -mindepth 1
 }
 
-# Those that have a container refuse.
+# Those that have a container refuse. One that has ended may not be reaped yet: it has no arguments.
 end_empty_shims() {
-	local record socket
+	local record pid socket
 
 	for record in "$ROOT"/c/*/*/shim.json; do
-		socket=$(jq -r .socket "$record") || continue
-		"$CLEAT_BIN/cleat" --shim "$socket" shim exit || true
+		read -r pid socket < <(jq -r '"\(.pid) \(.socket)"' "$record") || continue
+		"$CLEAT_BIN/cleat" --shim "$socket" shim exit || continue
+		wait_for 5 has_no_arguments "$pid"
 	done >/dev/null 2>&1
+}
+
+has_no_arguments() { # PID
+	! grep -q . "/proc/$1/cmdline"
 }
 
 leftovers() {
