@@ -373,8 +373,8 @@ int cleat_events_fd(const struct cleat_events *events);
 /*
  * The next one; *ret is valid until the next call. *ret is NULL at the stream's end: the one
  * container's shim has ended. CLEAT_EDEADLINE_EXCEEDED where none came in timeout_ms (0: does not
- * wait, < 0: for ever). CLEAT_EUNAVAILABLE: cleatd has gone; another stream goes on with the last
- * event's epoch and number. By one thread at a time.
+ * wait, < 0: for ever). Where cleatd goes, the shims tell the rest, each event once; CLEAT_EUNAVAILABLE
+ * where its socket was named. By one thread at a time.
  */
 int cleat_events_next(struct cleat_events *events, int64_t timeout_ms,
 	const struct cleat_event **ret, struct cleat_error *err);

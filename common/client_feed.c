@@ -57,7 +57,7 @@ int client_source_new(struct client_feed *feed, const char *id, bool from_start,
 static int post(struct client_source *s, const struct client_rpc *rpc, const ProtobufCMessage *m,
 	bool stream, struct error *err)
 {
-	const struct ttrpc_metadata ns = { "containerd-namespace-ttrpc", s->feed->place->ns };
+	const struct ttrpc_metadata ns = { CLIENT_NAMESPACE_KEY, s->feed->place->ns };
 	struct ttrpc_request request = client_rpc_request(rpc, m, 0);
 
 	if (s->is_hub) {
@@ -254,13 +254,22 @@ static int look(struct client_feed *feed, bool *ret_event, struct error *err)
 		if (r == CODE_UNAVAILABLE && s->is_hub && !*s->id && feed->place->falls_back)
 			return client_feed_leave(feed, err);
 		if (feed->is_single) {
-			error_move(err, &why);
-			feed->is_over = r == CODE_UNAVAILABLE && !s->is_hub;
-			return feed->is_over ? 0 : r;
+			feed->is_over = true;
+			if (r != CODE_UNAVAILABLE || s->is_hub)
+				error_move(&feed->failure, &why);
+			return 0;
 		}
 		client_source_ended(s);
 	}
 	return 0;
+}
+
+/* What has been told of the end is told again. */
+static int tell_end(const struct client_feed *feed, struct error *err)
+{
+	if (feed->failure.code == CODE_OK)
+		return 0;
+	return error_set(err, feed->failure.code, "%s", error_message(&feed->failure));
 }
 
 static void set_more(struct client_feed *feed)
@@ -325,6 +334,8 @@ int client_feed_next(struct client_feed *feed, int64_t timeout_ms, const char **
 		if (r < 0)
 			return error_errno(err, r, "events");
 	}
+	if (r == 0 && feed->is_over)
+		r = tell_end(feed, err);
 	set_more(feed);
 	if (found) {
 		*ret = feed->event;
@@ -354,6 +365,7 @@ static int feed_new(const struct client_place *place, const struct client_feed_o
 	feed->place = place;
 	feed->options = *options;
 	feed->began = clock_now();
+	feed->failure = ERROR_INIT;
 	list_init(&feed->sources);
 	list_init(&feed->places);
 	feed->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -469,6 +481,7 @@ void client_feed_close(struct client_feed *feed)
 	fd_close(&feed->more_fd);
 	fd_close(&feed->epoll_fd);
 	protobuf_c_message_free_unpacked(feed->message, NULL);
+	error_clear(&feed->failure);
 	free(feed->event_id);
 	free(feed);
 }

@@ -49,8 +49,7 @@ static struct client_feed_place *place_new(struct client_feed *feed, const char 
 	struct client_feed_place *p;
 
 	if (feed->n_places >= PLACES_MAX)
-		place_free(
-			feed, list_first(&feed->places, struct client_feed_place, places_link));
+		place_free(feed, list_first(&feed->places, struct client_feed_place, places_link));
 	p = calloc(1, sizeof(*p) + n);
 	if (!p)
 		return NULL;

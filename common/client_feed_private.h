@@ -18,6 +18,7 @@ struct client_feed {
 	struct client_feed_options options;
 	bool is_single; /* one container, or cleatd: its end is the feed's */
 	bool is_over;
+	struct error failure; /* why it is; none: at its proper end */
 	int epoll_fd, more_fd;
 	struct state_watch *watch; /* NULL: nothing is watched */
 	struct state_watch_handlers handlers;

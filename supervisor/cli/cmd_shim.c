@@ -93,7 +93,8 @@ static int run_list(struct cli *cli, const void *options, int argc, char **argv,
 /* --- one of them --- */
 
 /* The shim itself, also where there is cleatd: what cleatd would say of it is not the question. */
-static int open_one(struct cli *cli, int argc, char **argv, struct client_target *ret, struct error *err)
+static int open_one(
+	struct cli *cli, int argc, char **argv, struct client_target *ret, struct error *err)
 {
 	const char *id = argc > 0 ? argv[0] : NULL;
 	int r;

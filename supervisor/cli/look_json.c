@@ -155,7 +155,8 @@ json_t *look_from_info(const Cleat__Shim__V1__InfoResponse *info, bool full)
 		for (size_t i = 0; i < info->n_annotations; i++)
 			set_string(annotations, info->annotations[i]->key,
 				info->annotations[i]->value);
-		if (json_parse(info->spec.data, info->spec.len, "config.json", &spec, &ignored) == 0)
+		if (json_parse(info->spec.data, info->spec.len, "config.json", &spec, &ignored) ==
+			0)
 			set_spec(obj, spec, info->bundle, annotations);
 		else
 			set_file_spec(obj, info->bundle, annotations);

@@ -394,20 +394,40 @@ static void test_events_of_all(void **state)
 	cleat_events_close(events);
 }
 
-/* It says so, and the next stream does without it. */
-static void test_events_end(void **state)
+/* The shims tell the rest; but who named cleatd's socket wants it, and is told that it has gone. */
+static void test_events_cleatd_dies(void **state)
 {
 	struct world *w = *state;
+	_cleanup_free_ char *socket = bed_format("%s/cleatd.sock", w->bed->root);
+	struct cleat_client_options named = CLEAT_CLIENT_OPTIONS_INIT;
+	struct cleat_events *events, *of_named;
 	const struct cleat_event *event;
-	struct cleat_events *events;
+	struct cleat_client *client;
+	struct cleat_task *task;
 
+	named.root = w->bed->root;
+	named.socket = socket;
+	OK(cleat_client_open(&named, &client, e));
+	OK(cleat_events_open(client, NULL, &of_named, e));
 	OK(cleat_events_open(w->client, NULL, &events, e));
+	task = run(w, "[\"/bin/tool\",\"ignore-term\"]", NULL);
+	OK(cleat_events_next(events, WAIT_MS, &event, e));
+	assert_string_equal(event->topic, "/tasks/create");
 	kill_cleatd(w);
-	REFUSED(CLEAT_EUNAVAILABLE, "", cleat_events_next(events, WAIT_MS, &event, e));
+	OK(cleat_process_kill(cleat_task_init(task), SIGKILL, e));
+	OK(cleat_events_next(events, WAIT_MS, &event, e));
+	assert_string_equal(event->topic, "/tasks/start");
+	OK(cleat_events_next(events, WAIT_MS, &event, e));
+	assert_string_equal(event->topic, "/tasks/exit");
+	finish(task);
+	OK(cleat_events_next(events, WAIT_MS, &event, e));
+	assert_string_equal(event->topic, "/tasks/delete");
 	cleat_events_close(events);
-	OK(cleat_events_open(w->client, NULL, &events, e));
-	REFUSED(CLEAT_EDEADLINE_EXCEEDED, "none", cleat_events_next(events, 0, &event, e));
-	cleat_events_close(events);
+	while (cleat_events_next(of_named, WAIT_MS, &event, NULL) == 0)
+		assert_non_null(event);
+	REFUSED(CLEAT_EUNAVAILABLE, "", cleat_events_next(of_named, 0, &event, e));
+	cleat_events_close(of_named);
+	cleat_client_close(client);
 }
 
 int main(void)
@@ -430,7 +450,7 @@ int main(void)
 		BY_CLEATD(test_events),
 		DIRECT(test_events_of_all),
 		BY_CLEATD(test_events_of_all),
-		BY_CLEATD(test_events_end),
+		BY_CLEATD(test_events_cleatd_dies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
