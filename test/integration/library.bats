@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # libcleat as others get it: installed, found by pkg-config, linked both ways, and seen from outside.
+# shellcheck disable=SC2154 # stderr and the like are set by `run` of bats
 
 load lib
 

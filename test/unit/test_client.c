@@ -226,14 +226,19 @@ static void test_waits_are_shared(void **state)
 	cleat_process_free(p);
 }
 
+struct waiter {
+	struct cleat_wait *wait;
+	pthread_t thread;
+	int result;
+};
+
 static void *wait_long(void *userdata)
 {
+	struct waiter *w = userdata;
 	struct cleat_exit exit;
-	struct cleat_error err = CLEAT_ERROR_INIT;
-	int r = cleat_wait_take(userdata, -1, &exit, &err);
 
-	cleat_error_clear(&err);
-	return (void *)(intptr_t)r;
+	w->result = cleat_wait_take(w->wait, -1, &exit, NULL);
+	return NULL;
 }
 
 /* Each is cancelled by itself, and what waits beside it goes on. */
@@ -241,25 +246,27 @@ static void test_cancel_one_of_many(void **state)
 {
 	struct fixture *f = *state;
 	struct cleat_process *p = process(f, "running");
-	struct cleat_wait *waits[8];
-	pthread_t threads[8];
+	struct waiter waiters[8] = { 0 };
 	struct cleat_exit exit;
-	void *result;
 
 	for (int i = 0; i < 8; i++) {
-		OK(cleat_wait_begin(p, &waits[i], e));
-		assert_int_equal(pthread_create(&threads[i], NULL, wait_long, waits[i]), 0);
+		struct waiter *w = &waiters[i];
+
+		OK(cleat_wait_begin(p, &w->wait, e));
+		assert_int_equal(pthread_create(&w->thread, NULL, wait_long, w), 0);
 	}
 	for (int i = 0; i < 8; i++) {
-		cleat_wait_cancel(waits[i]);
-		pthread_join(threads[i], &result);
-		assert_int_equal((intptr_t)result, CLEAT_ECANCELLED);
-		REFUSED(CLEAT_ECANCELLED, "cancelled", cleat_wait_take(waits[i], -1, &exit, e));
+		struct waiter *w = &waiters[i];
+
+		cleat_wait_cancel(w->wait);
+		pthread_join(w->thread, NULL);
+		assert_int_equal(w->result, CLEAT_ECANCELLED);
+		REFUSED(CLEAT_ECANCELLED, "cancelled", cleat_wait_take(w->wait, -1, &exit, e));
 		/* calls go on meanwhile, whoever of the others reads for all */
 		OK(cleat_process_kill(p, 10, e));
 	}
 	for (int i = 0; i < 8; i++)
-		cleat_wait_free(waits[i]);
+		cleat_wait_free(waiters[i].wait);
 	cleat_process_free(p);
 }
 
