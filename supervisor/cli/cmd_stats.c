@@ -220,7 +220,7 @@ static int round_of(struct cli *cli, const char *id, int stop_fd, size_t *ret_n,
 			return r;
 		}
 		if (r != 0) { /* of many, one may go meanwhile, or have no cgroup */
-			cli_complain(NULL, &failed);
+			cli_complain(json_string_value(one), &failed);
 			r = 0;
 			continue;
 		}

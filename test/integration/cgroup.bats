@@ -144,6 +144,20 @@ limit_memory() { # DIR MIB; none of it in swap
 	assert_equal "${#lines[@]}" 1
 }
 
+@test "stats of all: one that cannot be asked is complained of, and costs the others nothing" {
+	make_bundle "$BUNDLE"
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	cleat run -d --bundle "$BUNDLE" "$ID-2"
+	kill -STOP "$(cleat state "$ID" | jq .shim_pid)"
+	run --separate-stderr cleat --deadline 1 stats
+	kill -CONT "$(cleat list --json | jq ".[] | select(.id == \"$ID\").shim_pid")"
+	assert_status 0
+	assert_match "${lines[1]}" "^$ID-2 "
+	assert_match "$stderr" "^cleat: container $ID: "
+	cleat delete --force "$ID"
+	cleat delete --force "$ID-2"
+}
+
 @test "stats follow until the container ends" {
 	make_bundle "$BUNDLE"
 	cleat run -d --bundle "$BUNDLE" "$ID"
