@@ -90,7 +90,7 @@ static void test_slow(void **state)
 	struct sdnotify n = SDNOTIFY_INIT;
 	struct error err = ERROR_INIT;
 	int systemd, other, container, sent = 0, refused = 0, seen = 0;
-	char path[128], text[8192];
+	char path[128], text[8192], *rest;
 
 	snprintf(path, sizeof(path), "%s/systemd", bed->path);
 	systemd = make_socket(path, NULL);
@@ -122,7 +122,8 @@ static void test_slow(void **state)
 	for (int i = 0; i < 100 && seen < refused; i++) {
 		turn(base, 20);
 		while (receive(systemd, text) > 0)
-			for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+			for (char *line = strtok_r(text, "\n", &rest); line;
+				line = strtok_r(NULL, "\n", &rest))
 				if (strncmp(line, "STATUS=Container", 16) != 0)
 					assert_int_equal(atoi(line + 7), seen++);
 	}
