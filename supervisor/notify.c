@@ -63,11 +63,14 @@ static int send_text(const struct notify *n, const char *text)
 	return r < 0 ? r : 0;
 }
 
-/* The word, and a status in one line. */
+/* The word, and a status in one line; NULL: the one that it has stays. */
 static int send_word(const struct notify *n, const char *word, const char *status)
 {
-	_cleanup_free_ char *line = text_clean(status, strlen(status), LIMIT_STATUS), *text = NULL;
+	_cleanup_free_ char *line = NULL, *text = NULL;
 
+	if (!status)
+		return send_text(n, word);
+	line = text_clean(status, strlen(status), LIMIT_STATUS);
 	if (!line || asprintf(&text, "%s\nSTATUS=%s", word, line) < 0) {
 		text = NULL;
 		return -ENOMEM;

@@ -31,7 +31,8 @@ int notify_init(struct notify *n);
 void notify_deinit(struct notify *n);
 
 /*
- * Each is one datagram; status, one line, is what `systemctl status` shows. 0 or -errno.
+ * Each is one datagram; status, one line, is what `systemctl status` shows, NULL for what it shows
+ * already (not with notify_status()). 0 or -errno.
  * A reload ends with notify_ready(); systemd waits for that, whether it went well or not.
  */
 int notify_ready(const struct notify *n, const char *status);

@@ -61,6 +61,10 @@ static void test_words(void **state)
 	assert_told(fd, "STATUS=4 containers");
 	assert_int_equal(notify_stopping(&n, "ends"), 0);
 	assert_told(fd, "STOPPING=1\nSTATUS=ends");
+	assert_int_equal(notify_ready(&n, NULL), 0);
+	assert_told(fd, "READY=1");
+	assert_int_equal(notify_stopping(&n, NULL), 0);
+	assert_told(fd, "STOPPING=1");
 	assert_int_equal(notify_reloading(&n), 0);
 	memset(text, 0, sizeof(text));
 	assert_true(recv(fd, text, sizeof(text) - 1, 0) > 0);
