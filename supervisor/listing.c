@@ -80,24 +80,19 @@ void listing_fill_container(const struct member *m, struct listed_container *ret
 
 /* --- the answers --- */
 
-static bool is_in(const struct member *m, const char *ns)
-{
-	return !ns || strcmp(m->ns, ns) == 0;
-}
-
 void listing_reply_tasks(struct supervisor *s, struct ttrpc_call *call, const char *ns)
 {
 	Containerd__Services__Tasks__V1__ListTasksResponse to =
 		CONTAINERD__SERVICES__TASKS__V1__LIST_TASKS_RESPONSE__INIT;
 	const struct registry *r = s->registry;
+	const struct registry_part part = registry_part(r, ns);
 	struct {
 		Containerd__V1__Types__Process process;
 		Google__Protobuf__Timestamp exited_at;
-	} *seen = calloc(r->n + 1, sizeof(*seen));
+	} *seen = calloc(part.end - part.begin + 1, sizeof(*seen));
 
-	to.tasks = calloc(r->n + 1, sizeof(*to.tasks));
-	for (size_t i = registry_first(r, ns); seen && to.tasks && i < r->n && is_in(r->v[i], ns);
-		i++) {
+	to.tasks = calloc(part.end - part.begin + 1, sizeof(*to.tasks));
+	for (size_t i = part.begin; seen && to.tasks && i < part.end; i++) {
 		const struct member_process *init = member_init_process(r->v[i]);
 
 		if (!init || !member_is_shown(r->v[i]))
@@ -119,11 +114,11 @@ void listing_reply_containers(struct supervisor *s, struct ttrpc_call *call, con
 {
 	Cleat__V1__ListResponse to = CLEAT__V1__LIST_RESPONSE__INIT;
 	const struct registry *r = s->registry;
-	struct listed_container *seen = calloc(r->n + 1, sizeof(*seen));
+	const struct registry_part part = registry_part(r, ns);
+	struct listed_container *seen = calloc(part.end - part.begin + 1, sizeof(*seen));
 
-	to.containers = calloc(r->n + 1, sizeof(*to.containers));
-	for (size_t i = ns ? registry_first(r, ns) : 0;
-		seen && to.containers && i < r->n && is_in(r->v[i], ns); i++) {
+	to.containers = calloc(part.end - part.begin + 1, sizeof(*to.containers));
+	for (size_t i = part.begin; seen && to.containers && i < part.end; i++) {
 		if (!member_is_shown(r->v[i]))
 			continue;
 		listing_fill_container(r->v[i], &seen[to.n_containers]);
@@ -152,47 +147,63 @@ static void on_left(void *userdata)
 	listing_free(userdata);
 }
 
-/* The one that was not heard of for longest, of those that are not being asked. */
-static struct member *find_stalest(const struct registry *r, const char *ns, int64_t before)
-{
-	struct member *stalest = NULL;
+/* Those that have been silent for longest, the longest first. */
+struct silent {
+	struct member *v[LISTING_TURN];
+	size_t n;
+};
 
-	for (size_t i = ns ? registry_first(r, ns) : 0; i < r->n && is_in(r->v[i], ns); i++) {
+static void add_silent(struct silent *s, struct member *m)
+{
+	size_t i = s->n;
+
+	if (i == LISTING_TURN && s->v[i - 1]->heard <= m->heard)
+		return;
+	if (i < LISTING_TURN)
+		s->n++;
+	else
+		i--;
+	for (; i > 0 && s->v[i - 1]->heard > m->heard; i--)
+		s->v[i] = s->v[i - 1];
+	s->v[i] = m;
+}
+
+/* Of the part, without those that are being asked, or have said something in this very moment. */
+static void find_silent(const struct registry *r, struct registry_part part, struct silent *ret)
+{
+	int64_t now = clock_monotonic_ms();
+
+	ret->n = 0;
+	for (size_t i = part.begin; i < part.end; i++) {
 		struct member *m = r->v[i];
 
-		if (member_is_linked(m) && !m->asked && !m->late && m->heard < before &&
-			(!stalest || m->heard < stalest->heard))
-			stalest = m;
+		if (member_is_linked(m) && !m->asked && !m->late && m->heard < now)
+			add_silent(ret, m);
 	}
-	return stalest;
 }
 
 /* Every one, where they are few; else those that have been silent for longest. */
 static void ask(const struct registry *r, const char *ns)
 {
-	int64_t now = clock_monotonic_ms();
-	size_t n = 0;
+	const struct registry_part part = registry_part(r, ns);
+	struct silent silent;
 
-	for (size_t i = ns ? registry_first(r, ns) : 0; i < r->n && is_in(r->v[i], ns); i++)
-		n++;
-	if (n <= LISTING_ASKED) {
-		for (size_t i = ns ? registry_first(r, ns) : 0; i < r->n && is_in(r->v[i], ns); i++)
-			if (!r->v[i]->late)
-				member_ask(r->v[i]);
+	if (part.end - part.begin > LISTING_ALL) {
+		find_silent(r, part, &silent);
+		for (size_t i = 0; i < silent.n; i++)
+			member_ask(silent.v[i]);
 		return;
 	}
-	for (size_t i = 0; i < LISTING_ASKED; i++) {
-		struct member *m = find_stalest(r, ns, now);
-
-		if (!m)
-			return;
-		member_ask(m);
-	}
+	for (size_t i = part.begin; i < part.end; i++)
+		if (!r->v[i]->late)
+			member_ask(r->v[i]);
 }
 
 static bool is_waiting(const struct registry *r, const char *ns)
 {
-	for (size_t i = ns ? registry_first(r, ns) : 0; i < r->n && is_in(r->v[i], ns); i++)
+	const struct registry_part part = registry_part(r, ns);
+
+	for (size_t i = part.begin; i < part.end; i++)
 		if (r->v[i]->asked && !r->v[i]->late)
 			return true;
 	return false;

@@ -152,9 +152,10 @@ static void ask(struct gathering *g, struct member *m)
 static void ask_all(
 	struct gathering *g, struct supervisor *s, const char *ns, struct filter *filter)
 {
-	struct registry *r = s->registry;
+	const struct registry *r = s->registry;
+	const struct registry_part part = registry_part(r, ns);
 
-	for (size_t i = registry_first(r, ns); i < r->n && strcmp(r->v[i]->ns, ns) == 0; i++) {
+	for (size_t i = part.begin; i < part.end; i++) {
 		struct member *m = r->v[i];
 
 		if (m->is_made && member_is_linked(m) && filter_matches(filter, field, m))

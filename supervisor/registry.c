@@ -42,9 +42,12 @@ static size_t place(const struct registry *r, const char *ns, const char *id)
 	return low;
 }
 
-size_t registry_first(const struct registry *r, const char *ns)
+struct registry_part registry_part(const struct registry *r, const char *ns)
 {
-	return place(r, ns, "");
+	if (!ns)
+		return (struct registry_part){ 0, r->n };
+	return (struct registry_part){ place(r, ns, ""),
+		place(r, ns, "\xff") }; /* above every id */
 }
 
 struct member *registry_find(const struct registry *r, const char *ns, const char *id)

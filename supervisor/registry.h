@@ -35,8 +35,11 @@ void registry_free(struct registry *r);
 
 /* NULL if there is none. */
 struct member *registry_find(const struct registry *r, const char *ns, const char *id);
-/* The first of a namespace, as an index into v; r->n if there is none. */
-size_t registry_first(const struct registry *r, const char *ns);
+/* Where in v the containers of a namespace are, until one comes or goes; of NULL: all. */
+struct registry_part {
+	size_t begin, end; /* not itself in it */
+};
+struct registry_part registry_part(const struct registry *r, const char *ns);
 
 /* A container whose shim was just started by us: finds or makes it, and links it. NULL without memory. */
 struct member *registry_take(struct registry *r, const char *ns, const char *id);
