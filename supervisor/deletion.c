@@ -162,19 +162,22 @@ static void print_ended(pid_t pid, bool known, uint32_t status, moment at)
 }
 
 /* Removes it, and prints how its init ended, by the ledger or as it was learned on the way. */
-static int remove_and_tell(struct state_dir *dir, struct orphan_options *options, struct error *err)
+static int remove_and_tell(
+	struct state_dir *dir, bool force, const char *program, struct error *err)
 {
 	_cleanup_(container_record_deinit) struct container_record record = { 0 };
 	struct exit_entry entry = { 0 };
 	struct ending ending = { 0 };
+	const struct orphan_options options = {
+		.force = force, .program = program, .init = &ending
+	};
 	bool found = false;
 	int r = orphan_exit(dir, &found, &entry, err);
 
 	if (r != 0)
 		return r;
 	container_record_read(dir, &record, NULL);
-	options->init = &ending;
-	r = orphan_remove(dir, options, err);
+	r = orphan_remove(dir, &options, err);
 	if (r == 0 && found)
 		print_ended(entry.pid, entry.known, entry.status, entry.exited_at);
 	else if (r == 0)
@@ -189,7 +192,6 @@ int deletion_child(int argc, char **argv)
 {
 	_cleanup_(state_dir_close) struct state_dir dir = STATE_DIR_INIT;
 	_cleanup_error_ struct error err = ERROR_INIT;
-	struct orphan_options options = { 0 };
 	int r;
 
 	if (argc != 5) {
@@ -197,11 +199,9 @@ int deletion_child(int argc, char **argv)
 			stderr);
 		return 2;
 	}
-	options.force = strcmp(argv[3], "force") == 0;
-	options.program = argv[4];
 	r = state_dir_open(argv[0], argv[1], argv[2], &dir, &err);
 	if (r == 0)
-		r = remove_and_tell(&dir, &options, &err);
+		r = remove_and_tell(&dir, strcmp(argv[3], "force") == 0, argv[4], &err);
 	return errand_tell(r, &err);
 }
 
