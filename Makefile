@@ -233,6 +233,14 @@ check-runtimes: check-build
 		RUNTIME=$$r VARIANT=$(VARIANT) test/run $(or $(SUITES),integration) || status=1; done; \
 		exit $$status
 
+# The integration suites in the other ways of use: cleat through cleatd, and by each shim's own socket.
+WAYS ?= cleatd shim
+.PHONY: check-ways
+check-ways: check-build
+	@status=0; for w in $(WAYS); do echo "== $$w"; \
+		WAY=$$w VARIANT=$(VARIANT) test/run $(or $(SUITES),integration) || status=1; done; \
+		exit $$status
+
 # scripts/demo and scripts/check in a Debian with nothing but apt, twice each.
 .PHONY: bare-check
 bare-check:

@@ -48,6 +48,11 @@ int ttrpc_client_connect(
 /* Takes over a connected socket; on failure it is not consumed. */
 int ttrpc_client_new(
 	int fd_take, struct event_base *base, struct ttrpc_client **ret, struct error *err);
+/*
+ * Every pending call ends now, as where the server had closed the connection. For who gives the client up
+ * and has callers that wait; may be called from a callback.
+ */
+void ttrpc_client_end_calls(struct ttrpc_client *client);
 /* Pending calls are dropped without their callbacks. May be called from a callback. Takes NULL. */
 void ttrpc_client_free(struct ttrpc_client *client);
 int ttrpc_client_fd(const struct ttrpc_client *client);

@@ -110,17 +110,26 @@ static void on_written(struct ttrpc_conn *conn)
 	(void)conn;
 }
 
-static void on_end(struct ttrpc_conn *conn)
+void ttrpc_client_end_calls(struct ttrpc_client *client)
 {
-	struct ttrpc_client *client = container_of(conn, struct ttrpc_client, conn);
 	_cleanup_error_ struct error err = ERROR_INIT;
 	struct ttrpc_pending *pending;
+	bool ending = client->ending;
 
-	ttrpc_conn_deinit(conn);
 	ttrpc_client_ended(&err);
 	client->ending = true;
 	while ((pending = list_first(&client->pendings, struct ttrpc_pending, client_link)))
 		pending_end(pending, err.code, NULL, &err);
+	client->ending = ending;
+}
+
+static void on_end(struct ttrpc_conn *conn)
+{
+	struct ttrpc_client *client = container_of(conn, struct ttrpc_client, conn);
+
+	ttrpc_conn_deinit(conn);
+	client->ending = true;
+	ttrpc_client_end_calls(client);
 	client->ending = false;
 	if (client->freed)
 		free(client);

@@ -83,6 +83,8 @@ void forward_fail_all(struct member *m, const char *why)
 
 		error_set(&err, CODE_UNAVAILABLE, "container %s: %s", m->id, why);
 		list_unlink(&f->forwards_link);
+		if (f->pending)
+			ttrpc_client_cancel(f->pending);
 		refuse(f, &err);
 		forward_free(f);
 	}

@@ -223,8 +223,10 @@ static void close_link(struct member *m)
 	m->asked = NULL;
 	m->late = false;
 	evtimer_del(m->answer_timer);
-	ttrpc_client_free(client);
+	/* creations and the like, whose callers wait: nothing else ends them */
 	forward_fail_all(m, "its shim has ended");
+	ttrpc_client_end_calls(client);
+	ttrpc_client_free(client);
 }
 
 /*

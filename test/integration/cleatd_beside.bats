@@ -8,13 +8,13 @@
 load lib
 
 setup() {
-	needs_way direct -- "cleatd comes and goes in each test"
 	cleat_setup
+	needs_way direct -- "cleatd comes and goes in each test"
 	FAKE=$(dirname "$TOOL")/fake-runtime
 }
 
 teardown() {
-	[[ -z ${T-} ]] || cleat_teardown
+	cleat_teardown
 }
 
 kill_cleatd() {

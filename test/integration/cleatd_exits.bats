@@ -8,6 +8,7 @@ load lib
 
 setup() {
 	cleat_setup
+	needs_way direct -- "each round has a cleatd of its own"
 	make_bundle "$BUNDLE" '.process.args = ["/bin/tool", "trap", "USR1", "7"]'
 }
 

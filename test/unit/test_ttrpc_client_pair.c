@@ -404,6 +404,25 @@ static void a_client_may_be_freed_when_the_server_has_gone(void **state)
 	assert_int_equal(p->last_code, CODE_UNAVAILABLE);
 }
 
+static void calls_can_be_ended_by_who_has_the_client(void **state)
+{
+	struct pair *p = *state;
+
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(begin(p, i % 2, "k", 0, NULL), 0);
+	ttrpc_client_end_calls(p->client);
+	assert_int_equal(p->n_replies, 3);
+	assert_int_equal(p->last_code, CODE_UNAVAILABLE);
+	/* with the client going in the first of them */
+	assert_int_equal(begin(p, 0, "k", 0, NULL), 0);
+	assert_int_equal(begin(p, 0, "k", 0, NULL), 0);
+	p->free_client = true;
+	ttrpc_client_end_calls(p->client);
+	assert_null(p->client);
+	assert_int_equal(p->n_replies, 4);
+	event_base_loop(p->base, EVLOOP_NONBLOCK);
+}
+
 static void the_end_of_the_server_ends_every_call(void **state)
 {
 	struct pair *p = *state;
@@ -545,6 +564,7 @@ int main(void)
 		ASYNC(a_cancelled_call_hears_nothing),
 		ASYNC(a_client_may_be_freed_in_a_callback),
 		ASYNC(a_client_may_be_freed_when_the_server_has_gone),
+		ASYNC(calls_can_be_ended_by_who_has_the_client),
 		ASYNC(the_end_of_the_server_ends_every_call),
 		ASYNC(a_failed_send_ends_every_call),
 		ASYNC(a_deadline_of_our_own_follows_the_servers),
