@@ -106,7 +106,7 @@ static void events_publish(struct ttrpc_call *call, const ProtobufCMessage *requ
 	struct hub_event e = { .topic = r->topic, .time = clock_now() };
 
 	e.ns = ttrpc_call_metadata(call, NAMESPACE_KEY);
-	if (!e.ns) {
+	if (!e.ns || !*e.ns) {
 		ttrpc_call_fail(call, CODE_FAILED_PRECONDITION,
 			"publish: namespace is required: the metadata have no " NAMESPACE_KEY);
 		return;

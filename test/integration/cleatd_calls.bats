@@ -1,0 +1,49 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# deadline: 180
+# Every call that cleatd serves, with its refusals.
+
+load lib
+
+setup() {
+	cleat_setup
+	make_bundle "$BUNDLE"
+}
+
+teardown() {
+	cleat_teardown
+}
+
+calls() { # CASE
+	run "$BATS_TEST_DIRNAME/cleatd_calls.py" "$1" "$ROOT" "$BUNDLE" "$ID"
+	assert_status 0
+}
+
+@test "every call wants a namespace, a valid id, and a container that there is" {
+	calls names
+}
+
+@test "Create: bundle and runtime come in the options, and each that is wrong is named" {
+	calls create
+}
+
+@test "the seventeen calls of Tasks on one container, with their refusals" {
+	calls life
+}
+
+@test "ResizePty with a terminal" {
+	edit_config "$BUNDLE" '.process.terminal = true'
+	calls terminal
+}
+
+@test "Publish, Forward, and Subscribe with filters" {
+	calls events
+}
+
+@test "Supervisor: Info, List, Get, Create, Delete, ExitRecords, Subscribe" {
+	calls supervisor
+}
+
+@test "Adopt: a shim in a bundle, as containerd has it" {
+	calls adopt
+}
