@@ -24,6 +24,7 @@ struct waiter {
 	struct list waiters_link;
 	struct ttrpc_call *call;
 	member_end_fn done;
+	bool is_early; /* an Info was under way already, which may be older than what it waits for */
 	char exec_id[];
 };
 
@@ -129,6 +130,7 @@ void member_wait(struct member *m, struct ttrpc_call *call, const char *exec_id,
 	memcpy(w->exec_id, exec_id, n);
 	w->call = call;
 	w->done = done;
+	w->is_early = m->asked != NULL;
 	list_init(&w->waiters_link);
 	list_append(&m->waiters, &w->waiters_link);
 	ttrpc_call_keep(call, on_waiter_left, NULL, w);
@@ -144,7 +146,6 @@ static void waiter_end(struct member *m, struct waiter *w, const struct member_p
 	free(w);
 }
 
-/* Those of one process, or with NULL those of processes that are not there. */
 static void end_waiters(struct member *m, const struct member_process *p)
 {
 	struct list *pos, *next;
@@ -152,14 +153,30 @@ static void end_waiters(struct member *m, const struct member_process *p)
 	list_for_each_safe (pos, next, &m->waiters) {
 		struct waiter *w = list_entry(pos, struct waiter, waiters_link);
 
-		if (p ? strcmp(w->exec_id, p->exec_id) == 0 : !member_find(m, w->exec_id))
+		if (strcmp(w->exec_id, p->exec_id) == 0)
 			waiter_end(m, w, p);
 	}
 }
 
 void member_judge_waiters(struct member *m)
 {
-	end_waiters(m, NULL);
+	bool is_again = false;
+	struct list *pos, *next;
+
+	list_for_each_safe (pos, next, &m->waiters) {
+		struct waiter *w = list_entry(pos, struct waiter, waiters_link);
+
+		if (member_find(m, w->exec_id))
+			continue;
+		if (!w->is_early || !m->client) {
+			waiter_end(m, w, NULL);
+			continue;
+		}
+		w->is_early = false;
+		is_again = true;
+	}
+	if (is_again)
+		member_ask(m);
 }
 
 static void free_waiters(struct member *m)
