@@ -131,7 +131,8 @@ def one_round(client, scripted, ident, i, told_first):
               scripted.exit(exec_id, status)]
     running = [{"exec_id": exec_id, "pid": 9, "status": "running"}]
     scripts = [(events, running, ()) if told_first else ((), running, events[2:])]
-    scripted.on_info = lambda: scripts.pop() if scripts else ((), running, ())
+    ended = [dict(running[0], status="stopped", exit_known=True, exit_status=status)]
+    scripted.on_info = lambda: scripts.pop() if scripts else ((), ended, ())  # if it is asked once more
     answer = client.answer(client.begin("Tasks/Wait", {"container_id": ident, "exec_id": exec_id}))
     equal(answer.exit_status, status, "Wait in round %d, told first: %s" % (i, told_first))
     # and whoever comes after
