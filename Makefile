@@ -201,7 +201,7 @@ VALGRIND := valgrind -q --log-file=\$$TEST_REPORTS.%p --error-exitcode=99 --leak
 demo: all
 	scripts/run-demo
 
-check-build: all unit-build integration-build test-tools
+check-build: all unit-build integration-build test-tools $(O)/test/soak/crowd/crowd
 check: check-build
 	VARIANT=$(VARIANT) STRICT=$(STRICT) test/run $(SUITES)
 
@@ -282,6 +282,17 @@ $(O)/test/soak/test_churn: $(CHURN) $(BED) $(O)/libshim.a $(O)/libcommon.a $(O)/
 
 soak: check-build $(O)/test/soak/test_churn
 	VARIANT=$(VARIANT) test/soak/run
+
+# test/soak/many: a thousand containers under one cleatd; test/soak/clients: two hundred clients of one
+CROWD := $(call obj,$(wildcard test/soak/crowd/*.c))
+$(O)/test/soak/crowd/crowd: $(CROWD) $(O)/libcommon.a $(O)/libproto.a
+	$(CC) $(LDFLAGS_ALL) -pie $(LDFLAGS) -o $@ $^ $(LIBS)
+
+.PHONY: soak-many soak-clients
+soak-many: all test-tools
+	test/soak/many
+soak-clients: all test-tools $(O)/test/soak/crowd/crowd
+	VARIANT=$(VARIANT) test/soak/clients
 
 # --- bench ---
 $(O)/test/bench/%: $(O)/test/bench/%.o $(O)/libcommon.a $(O)/libproto.a

@@ -151,14 +151,31 @@ class Client:
             data += more
         return data
 
+    def keep(self):
+        """Reads a frame, and keeps it for who asks for that stream."""
+        length, got, kind, flags = struct.unpack(">IIBB", self.read(10))
+        self.kept.setdefault(got, []).append((kind, flags, self.read(length)))
+
     def frame(self, stream):
         """The next frame of a stream; those of others are kept."""
         while not self.kept.get(stream):
-            length, got, kind, flags = struct.unpack(">IIBB", self.read(10))
-            self.kept.setdefault(got, []).append((kind, flags, self.read(length)))
-        return self.kept[stream].pop(0)
+            self.keep()
+        frames = self.kept[stream]
+        frame = frames.pop(0)
+        if not frames:
+            del self.kept[stream]
+        return frame
 
-    def begin(self, method, values=None, fds=(), timeout_ms=0):
+    def first(self, streams):
+        """Of these streams the one that has a frame first."""
+        while True:
+            for stream in streams:
+                if self.kept.get(stream):
+                    return stream
+            self.keep()
+
+    def request(self, method, values=None, timeout_ms=0):
+        """A frame to be sent, its stream, and the class of its answer."""
         service, _, name = method.rpartition("/")
         full = SHORT.get(service, service)
         descriptor = pool().FindServiceByName(full).methods_by_name[name]
@@ -172,11 +189,15 @@ class Client:
         stream, self.next_stream = self.next_stream, self.next_stream + 2
         frame = struct.pack(">IIBB", len(data), stream, REQUEST, REMOTE_CLOSED if descriptor.server_streaming
                             else 0) + data
+        return frame, stream, message_class(descriptor.output_type)
+
+    def begin(self, method, values=None, fds=(), timeout_ms=0):
+        frame, stream, answer = self.request(method, values, timeout_ms)
         if fds:
             socket.send_fds(self.socket, [frame], list(fds))
         else:
             self.socket.sendall(frame)
-        return stream, message_class(descriptor.output_type)
+        return stream, answer
 
     def answer(self, begun):
         stream, kind = begun
