@@ -111,7 +111,7 @@ cleat_setup() {
 # Serving once this returns.
 # shellcheck disable=SC2120 # for the suites
 start_cleatd() {
-	background cleatd "$CLEAT_BIN/cleatd" --root "$ROOT" "$@"
+	background cleatd "$CLEAT_BIN/cleatd" --root "$ROOT"
 	wait_for 10 cleatd_serves
 }
 
