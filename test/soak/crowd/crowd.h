@@ -47,7 +47,7 @@ struct follower {
 	const char *id; /* of Supervisor: one container's; NULL: all */
 	bool of_events, is_filtered;
 	uint64_t epochs[MAX_CONTAINERS], seqs[MAX_CONTAINERS];
-	uint64_t n_exits, n_added;
+	uint64_t n_exits, n_execs; /* n_execs: added, and started */
 	uint64_t
 		n_between; /* of Events: from the marker at the begin to that at the end, both counted */
 	bool has_begun, has_ended;

@@ -15,7 +15,7 @@
 static void count(struct follower *f, const char *topic)
 {
 	f->n_exits += strcmp(topic, "/tasks/exit") == 0;
-	f->n_added += strcmp(topic, "/tasks/exec-added") == 0;
+	f->n_execs += strncmp(topic, "/tasks/exec-", 12) == 0;
 }
 
 static void on_container_event(

@@ -316,9 +316,9 @@ static uint64_t check_followers(const struct crowd *c)
 	for (size_t i = 0; i < N_FOLLOWERS; i++) {
 		const struct follower *f = &c->followers[i];
 
-		if (f->n_exits != wanted_exits(f) || f->n_added != wanted_execs(f))
-			crowd_fail("subscriber %zu was told of %llu exits and %llu execs", i,
-				(unsigned long long)f->n_exits, (unsigned long long)f->n_added);
+		if (f->n_exits != wanted_exits(f) || f->n_execs != 2 * wanted_execs(f))
+			crowd_fail("subscriber %zu was told of %llu exits and %llu events of execs",
+				i, (unsigned long long)f->n_exits, (unsigned long long)f->n_execs);
 		if (!f->of_events || f->is_filtered)
 			continue;
 		if (n_between != 0 && f->n_between != n_between)
