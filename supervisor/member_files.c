@@ -265,8 +265,13 @@ static void on_ended(evutil_socket_t fd, short what, void *userdata)
 /* One process of a dead shim. start_time 0: its record has none. */
 static void mourn(struct member_process *p, uint64_t start_time)
 {
-	if (p->exited || p->pid == 0)
+	if (p->exited)
 		return;
+	if (p->pid == 0) {
+		/* it never came to run: nobody is to wait for that, and no ledger has it */
+		member_exited(p->member, p, false, 0, 0);
+		return;
+	}
 	if (p->is_reaped) {
 		tell_exit(p, true, p->reaped_status);
 		return;

@@ -273,7 +273,7 @@ is_status() { # ID STATUS
 		first=$status told=$stderr
 		finish b
 		assert_equal "$(sort -n <<<"$first"$'\n'"$status" | tr '\n' ' ')" "0 125 "
-		assert_match "$told$stderr" "^cleat: container $ID: already exists$"
+		assert_match "$told$stderr" "^cleat: container $ID:? already exists$"
 		cleat delete --force "$ID"
 	done
 }
