@@ -398,6 +398,29 @@ int client_call_info(struct client_target *t, int64_t timeout_ms,
 	return client_call_send(t, &rpc_info, &m.base, timeout_ms, NULL, ret, err);
 }
 
+int client_call_info_with_spec(
+	struct client_target *t, Cleat__Shim__V1__InfoResponse **ret, struct error *err)
+{
+	_cleanup_(client_target_close) struct client_target shim = CLIENT_TARGET_INIT;
+	Cleat__Shim__V1__InfoResponse *info;
+	int r = client_call_info(t, CLIENT_ANSWER_MS, &info, err);
+
+	if (r == 0 && t->is_hub && *info->status && info->spec.len == 0) {
+		cleat__shim__v1__info_response__free_unpacked(info, NULL);
+		r = client_target_open_shim(t, &shim, err);
+		if (r == 0)
+			r = client_call_info(&shim, CLIENT_ANSWER_MS, &info, err);
+	}
+	if (r == 0 && *info->status && info->spec.len == 0) {
+		cleat__shim__v1__info_response__free_unpacked(info, NULL);
+		r = error_set(err, CODE_UNAVAILABLE,
+			"container %s: its shim does not tell its config.json", t->id);
+	}
+	if (r == 0)
+		*ret = info;
+	return r;
+}
+
 /* --- the shim itself --- */
 
 void client_call_shutdown(struct client_target *t)

@@ -119,6 +119,12 @@ void client_call_shutdown(struct client_target *t);
 /* *ret: freed with cleat__shim__v1__info_response__free_unpacked(). */
 int client_call_info(struct client_target *t, int64_t timeout_ms,
 	Cleat__Shim__V1__InfoResponse **ret, struct error *err);
+/*
+ * The same with its config.json, for who makes an exec of it: where cleatd tells from the files, which do
+ * not have it, the shim is asked itself. CODE_UNAVAILABLE where it does not tell.
+ */
+int client_call_info_with_spec(
+	struct client_target *t, Cleat__Shim__V1__InfoResponse **ret, struct error *err);
 
 /* The Exit of 2017: refused while anything lives. Of a shim alone. */
 int client_call_shim_exit(struct client_target *t, struct error *err);

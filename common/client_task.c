@@ -280,7 +280,7 @@ static int make_process(struct client_target *t, const struct cleat_exec_options
 
 	if (!o->args || !o->args[0])
 		return error_set(err, CODE_INVALID_ARGUMENT, "exec: no command");
-	r = client_call_info(t, CLIENT_ANSWER_MS, &info, err);
+	r = client_call_info_with_spec(t, &info, err);
 	if (r != 0)
 		return r;
 	if (!*info->status)

@@ -144,7 +144,7 @@ static int make_spec(struct exec *e, struct client_target *t, struct error *err)
 
 	if (e->o->process)
 		return read_process_file(e, err);
-	r = client_call_info(t, CLIENT_ANSWER_MS, &info, err);
+	r = client_call_info_with_spec(t, &info, err);
 	if (r != 0)
 		return r;
 	r = use_info(e, info, err);
