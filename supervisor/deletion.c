@@ -294,8 +294,28 @@ void deletion_begin_tasks(struct member *m, struct ttrpc_call *call, const char 
 		send_delete(m, call, exec_id, answer_tasks);
 }
 
+/*
+ * A shim that has just died may have been taken for one that starts or ends, since its lock was held for
+ * a moment longer: it is looked for now. The member may go with that; NULL: it has.
+ */
+static struct member *look_again(struct member *m)
+{
+	struct registry *registry = m->supervisor->registry;
+	_cleanup_free_ char *ns = strdup(m->ns), *id = strdup(m->id);
+
+	if (member_is_linked(m) || m->state == LINK_LOST || !ns || !id)
+		return m;
+	member_find_shim(m);
+	return registry_find(registry, ns, id);
+}
+
 void deletion_begin(struct member *m, struct ttrpc_call *call, bool force)
 {
+	m = look_again(m);
+	if (!m) {
+		ttrpc_call_fail(call, CODE_NOT_FOUND, "it is gone");
+		return;
+	}
 	if (m->state == LINK_LOST)
 		remove_orphan(m, call, force, answer_removed);
 	else if (force)
