@@ -49,7 +49,7 @@ is_raw() {
 }
 
 pid_of_cleat() {
-	pgrep -f "^$CLEAT_BIN/cleat (--runtime tested )?--root $ROOT (run|exec)"
+	pgrep -f "^$CLEAT_BIN/cleat (--runtime tested )?(--shim [^ ]+ )?--root $ROOT (run|exec)"
 }
 
 @test "a shell with job control, the window's size, control keys, and the terminal afterwards" {
