@@ -69,7 +69,7 @@ SYSTEMD_LIBS := -Wl,--as-needed -lsystemd -Wl,--no-as-needed
 DROP_INS := containerd-shim-cleat-v2 containerd-shim-runc-cleat
 CLEATD   := $(BIN)/cleatd
 PROGRAMS := $(BIN)/cleat $(BIN)/cleat-shim $(CLEATD) $(addprefix $(BIN)/,$(DROP_INS))
-UNITS    := cleatd.service cleatd.socket cleat@.service
+UNITS    := cleatd.service cleatd.socket cleat-containers.service cleat@.service
 
 LIBRARY  := $(BIN)/libcleat.a $(BIN)/libcleat.so.$(VERSION)
 MAN3     := $(patsubst common/man/%.scd,$(BIN)/man/%,$(wildcard common/man/*.3.scd))

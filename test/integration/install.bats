@@ -36,6 +36,7 @@ dest/opt/cleat/lib/libcleat.so l777
 dest/opt/cleat/lib/libcleat.so.0 l777
 dest/opt/cleat/lib/libcleat.so.0.1.0 f644
 dest/opt/cleat/lib/pkgconfig/cleat.pc f644
+dest/opt/cleat/lib/systemd/system/cleat-containers.service f644
 dest/opt/cleat/lib/systemd/system/cleat@.service f644
 dest/opt/cleat/lib/systemd/system/cleatd.service f644
 dest/opt/cleat/lib/systemd/system/cleatd.socket f644
@@ -72,7 +73,7 @@ cleat-shim"
 	command -v systemd-analyze >/dev/null || skip "there is no systemd-analyze"
 	install_to PREFIX="$T/work/usr"
 	[[ -e $T/work/usr/bin/cleatd ]] || cp "$T/work/usr/bin/cleat" "$T/work/usr/bin/cleatd"
-	for unit in cleatd.service cleatd.socket cleat@web.service; do
+	for unit in cleatd.service cleatd.socket cleat-containers.service cleat@web.service; do
 		run systemd-analyze verify "$units/$unit"
 		assert_status 0
 		assert_equal "$output" ""
@@ -80,6 +81,7 @@ cleat-shim"
 	# each program that they name is one that was installed
 	assert_equal "$(grep -hoE '/[^ =]*bin/[^ ]*' "$units"/cleat* | LC_ALL=C sort -u)" "/bin/kill
 /bin/sh
+/bin/true
 $T/work/usr/bin/cleat
 $T/work/usr/bin/cleatd"
 	# what it calls the exposure, for who reads the log: why it is what it is stands in the unit
