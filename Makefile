@@ -129,9 +129,12 @@ $(BIN)/cleatd: $(O)/supervisor/main.o $(O)/libsupervisor.a $(O)/libcommon.a $(O)
 	$(CC) $(LDFLAGS_ALL) $(DYN_LINK) $(LDFLAGS) -o $@ $^ $(CLI_LIBS) $(SYSTEMD_LIBS)
 
 # --- libcleat: position-independent, and nothing of it is seen from outside but what cleat.h declares ---
+# Without sanitizers in any variant, as it is for programs that have none; its functions are tested with
+# them from libcommon.a.
 PIC      := $(patsubst %.c,$(O)/pic/%.o,$(COMMON)) $(patsubst $(GEN)/%.c,$(O)/pic/gen/%.o,$(PB_SRC))
 PIC_API  := $(addprefix $(O)/pic/common/client,.o _events.o _io.o _process.o _task.o)
-PIC_FLAGS = $(filter-out -fPIE,$(CFLAGS_ALL)) -fPIC -fvisibility=hidden
+NO_SAN    = $(filter-out -fsanitize=% -fno-sanitize-recover=%,$(1))
+PIC_FLAGS = $(filter-out -fPIE,$(call NO_SAN,$(CFLAGS_ALL))) -fPIC -fvisibility=hidden
 
 $(O)/pic/gen/%.o: $(GEN)/%.c | $(PB_SRC)
 	@mkdir -p $(@D)
@@ -149,7 +152,7 @@ $(O)/libcleat.o: $(PIC_API) $(O)/pic/internal.a
 $(BIN)/libcleat.a: $(O)/libcleat.o
 	$(archive)
 $(BIN)/libcleat.so.$(VERSION): $(O)/libcleat.o common/cleat.map
-	$(CC) -shared $(LDFLAGS_ALL) -Wl,-z,defs -Wl,-soname,libcleat.so.0 \
+	$(CC) -shared $(call NO_SAN,$(LDFLAGS_ALL)) -Wl,-z,defs -Wl,-soname,libcleat.so.0 \
 		-Wl,--version-script=common/cleat.map $(LDFLAGS) -o $@ $< $(LIBS) -lpthread
 
 # Pages of section 3.

@@ -172,6 +172,7 @@ static int compare(const void *a, const void *b)
 static double call_for(struct crowd *c, double seconds, const char *what)
 {
 	const uint64_t n_calls = c->n_calls, n_execs = c->n_execs;
+	size_t middle, late;
 	double median;
 
 	c->n_times = 0;
@@ -184,11 +185,12 @@ static double call_for(struct crowd *c, double seconds, const char *what)
 	if (c->n_times == 0 || c->n_execs == n_execs)
 		crowd_fail("%s: nothing was called", what);
 	qsort(c->times, c->n_times, sizeof(*c->times), compare);
-	median = (double)c->times[c->n_times / 2] / 1000;
+	middle = c->n_times / 2;
+	late = c->n_times * 99 / 100;
+	median = (double)c->times[middle] / 1000;
 	printf("%s, %.1f s: %llu calls, %llu execs; Get %.2f ms median, %.2f at 99 %%, %.2f at most\n",
 		what, seconds, (unsigned long long)(c->n_calls - n_calls),
-		(unsigned long long)(c->n_execs - n_execs), median,
-		(double)c->times[c->n_times * 99 / 100] / 1000,
+		(unsigned long long)(c->n_execs - n_execs), median, (double)c->times[late] / 1000,
 		(double)c->times[c->n_times - 1] / 1000);
 	return median;
 }
