@@ -212,10 +212,13 @@ static void shoot(struct churn *churn, const struct life *life, uint32_t pid, in
 {
 	struct pidref p = PIDREF_INIT;
 
-	/* the init is nobody else's to end, and the shim holds its number until it has told */
+	/*
+	 * The init is nobody else's to end, and the shim holds its number until it has told; unless a client
+	 * that was killed right after had shot it already.
+	 */
 	if (pid && pidref_open((pid_t)pid, &p) == 0)
 		pidref_signal(&p, signal);
-	else
+	else if (!life->inherited)
 		churn_fail(churn, "%s: process %u is not there", life->id, pid);
 	pidref_close(&p);
 }
