@@ -24,6 +24,7 @@ teardown() {
 }
 
 @test "two hundred clients at once are told everything, and two that do not read what they have missed" {
+	[[ ${VARIANT-} != asan ]] || skip "what a sanitizer keeps of freed memory is no growth of cleatd's"
 	CLIENTS_SECONDS=5 run "$SOAK/clients"
 	assert_status 0
 	assert_match "$output" "50 waiters and 50 subscribers: none lost"
