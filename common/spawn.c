@@ -99,8 +99,6 @@ static int child_prepare(struct child *c)
 		if (getppid() != c->parent)
 			return -ESRCH;
 	}
-	if (o->cgroup > 0 && write(o->cgroup, "0", 1) < 0)
-		return -errno;
 	r = child_place_fds(c);
 	if (r < 0)
 		return r;

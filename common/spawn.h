@@ -30,7 +30,6 @@ struct spawn_options {
 	bool new_session; /* a session of its own (and so a group) */
 	int death_signal; /* sent to it when this thread ends; 0: none */
 	const struct rlimit *nofile; /* the descriptor limit to run with; NULL: unchanged */
-	int cgroup; /* cgroup.procs of the cgroup to run in, open for writing; 0: the one we are in */
 };
 
 /*

@@ -2,6 +2,7 @@
 /* Namespaces and containers of calls. Keeps nothing. */
 #include "supervisor/caller.h"
 
+#include "common/client_rpc.h"
 #include "common/error.h"
 #include "common/ids.h"
 #include "supervisor/forward.h"
@@ -10,7 +11,7 @@
 
 const char *caller_namespace(struct ttrpc_call *call)
 {
-	const char *ns = ttrpc_call_metadata(call, NAMESPACE_KEY);
+	const char *ns = ttrpc_call_metadata(call, CLIENT_NAMESPACE_KEY);
 	_cleanup_error_ struct error err = ERROR_INIT;
 
 	if (!ns || !*ns)

@@ -6,8 +6,6 @@
 #include "common/ttrpc_server.h"
 #include "supervisor/member.h"
 
-#define NAMESPACE_KEY "containerd-namespace-ttrpc"
-
 /* The namespace of the call's metadata, or NULL: the call has been refused. Valid while the call is. */
 const char *caller_namespace(struct ttrpc_call *call);
 

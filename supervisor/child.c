@@ -113,7 +113,6 @@ static int begin(struct child *c)
 		.n_fds = sizeof(fds) / sizeof(*fds),
 		.new_group = true,
 		.nofile = c->o.nofile,
-		.cgroup = c->o.cgroup,
 	};
 
 	return spawn(&options, &c->pid);

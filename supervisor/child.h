@@ -22,7 +22,6 @@ struct child_options {
 	size_t output_limit;  /* bytes of each stream that are kept */
 	uint32_t deadline_ms; /* then its process group is killed */
 	const struct rlimit *nofile;
-	int cgroup; /* as in struct spawn_options; not consumed */
 	/* Runs once, from the loop; run is the callee's to look at, not to keep. */
 	void (*on_end)(const struct run_result *run, void *userdata);
 	void *userdata;

@@ -3,9 +3,11 @@
 #include "supervisor/default_runtime.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/cleanup.h"
 #include "common/runtime.h"
 #include "common/runtimes.h"
 
@@ -40,7 +42,20 @@ static int add_options(Cleat__Shim__V1__RuntimeOptions *o, const struct argv *mo
 	return 0;
 }
 
-static int fill_from_set(const char *name, Cleat__Shim__V1__RuntimeOptions *o, struct error *err)
+/* Of a set's root each namespace gets a folder, so that equal ids do not meet. */
+static int set_root(Cleat__Shim__V1__RuntimeOptions *o, const char *root, const char *ns)
+{
+	_cleanup_free_ char *path = NULL;
+
+	if (!root)
+		return 0;
+	if (asprintf(&path, "%s/%s", root, ns) < 0)
+		return -ENOMEM;
+	return set(&o->root, path);
+}
+
+static int fill_from_set(
+	const char *name, const char *ns, Cleat__Shim__V1__RuntimeOptions *o, struct error *err)
 {
 	_cleanup_runtime_set_ struct runtime_set found = RUNTIME_SET_INIT;
 	int r = runtimes_find(runtimes_path(), name, &found, err);
@@ -54,17 +69,17 @@ static int fill_from_set(const char *name, Cleat__Shim__V1__RuntimeOptions *o, s
 	if (r == 0)
 		r = set(&o->command, found.command);
 	if (r == 0)
-		r = set(&o->root, found.root);
+		r = set_root(o, found.root, ns);
 	if (r == 0)
 		r = add_options(o, &found.options);
 	o->systemd_cgroup |= found.systemd_cgroup;
 	if (!o->deadline_ms)
 		o->deadline_ms = found.deadline_ms;
-	return r < 0 ? error_errno(err, r, "runtime \"%s\"", name) : 0;
+	return r < 0 ? error_errno(err, r, "runtime \"%s\"", name) : r;
 }
 
-int default_runtime_fill(
-	const struct supervisor *s, Cleat__Shim__V1__RuntimeOptions *o, struct error *err)
+int default_runtime_fill(const struct supervisor *s, const char *ns,
+	Cleat__Shim__V1__RuntimeOptions *o, struct error *err)
 {
 	const char *name = s->config.runtime;
 	int r = 0;
@@ -75,9 +90,9 @@ int default_runtime_fill(
 		else if (runtime_is_kind(name))
 			r = set(&o->kind, name);
 		else
-			return fill_from_set(name, o, err);
+			r = fill_from_set(name, ns, o, err);
 	}
 	if (!o->deadline_ms)
 		o->deadline_ms = s->config.deadline_ms;
-	return r < 0 ? error_errno(err, r, "runtime \"%s\"", name) : 0;
+	return r < 0 ? error_errno(err, r, "runtime \"%s\"", name) : r;
 }

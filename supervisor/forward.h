@@ -8,12 +8,10 @@
 
 #include <protobuf-c/protobuf-c.h>
 
+#include "common/client_rpc.h"
 #include "common/ttrpc_client.h"
 #include "common/ttrpc_server.h"
 #include "supervisor/member.h"
-
-#define TASK_SERVICE	"containerd.task.v2.Task"
-#define MONITOR_SERVICE "cleat.shim.v1.Monitor"
 
 /* What is asked of the shim. */
 struct forward_request {

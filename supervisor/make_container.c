@@ -283,7 +283,7 @@ static int copy_request(
 			return error_errno(err, -ENOMEM, "container %s", request->id);
 		cleat__shim__v1__runtime_options__init(o->runtime);
 	}
-	r = default_runtime_fill(c->supervisor, o->runtime, err);
+	r = default_runtime_fill(c->supervisor, c->ns, o->runtime, err);
 	if (r == 0 && !*o->runtime->root &&
 		replace(&o->runtime->root, "%s/r/%s", c->supervisor->root, c->ns) < 0)
 		r = error_errno(err, -ENOMEM, "container %s", request->id);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/client_rpc.h"
 #include "common/cleanup.h"
 #include "common/filter.h"
 #include "common/ids.h"
@@ -21,8 +22,7 @@
 #include "supervisor.pb-c.h"
 #include "supervisor/event_fields.h"
 
-#define NAMESPACE_KEY "containerd-namespace-ttrpc"
-#define SHOWN	      100u /* bytes of a topic in a sentence */
+#define SHOWN 100u /* bytes of a topic in a sentence */
 
 static void refuse(struct ttrpc_call *call, const struct error *err)
 {
@@ -105,10 +105,10 @@ static void events_publish(struct ttrpc_call *call, const ProtobufCMessage *requ
 	const Containerd__Services__Events__V1__PublishRequest *r = (const void *)request;
 	struct hub_event e = { .topic = r->topic, .time = clock_now() };
 
-	e.ns = ttrpc_call_metadata(call, NAMESPACE_KEY);
+	e.ns = ttrpc_call_metadata(call, CLIENT_NAMESPACE_KEY);
 	if (!e.ns || !*e.ns) {
 		ttrpc_call_fail(call, CODE_FAILED_PRECONDITION,
-			"publish: namespace is required: the metadata have no " NAMESPACE_KEY);
+			"publish: namespace is required: the metadata have no " CLIENT_NAMESPACE_KEY);
 		return;
 	}
 	set_payload(&e, r->event);

@@ -47,3 +47,22 @@ calls() { # CASE
 @test "Adopt: a shim in a bundle, as containerd has it" {
 	calls adopt
 }
+
+@test "the configured runtime is a set of runtimes.json; in its root each namespace has a folder" {
+	local call=$BATS_TEST_DIRNAME/../supervisor/call.py ns
+
+	[[ $RUNTIME == runc ]] || skip "the set names runc"
+	[[ $WAY == direct ]] || skip "this test starts a cleatd of its own"
+	echo '{"v": 1, "runtime": "mine"}' >"$T/cleatd.json"
+	echo "{\"v\": 1, \"runtimes\": {\"mine\": {\"kind\": \"runc\", \"root\": \"$T/own\"}}}" >"$T/runtimes.json"
+	CLEAT_RUNTIMES=$T/runtimes.json background cleatd "$CLEAT_BIN/cleatd" --root "$ROOT" --config "$T/cleatd.json"
+	wait_for 10 cleatd_serves
+	for ns in one two; do
+		NS=$ns "$call" "$ROOT/cleatd.sock" Supervisor/Create \
+			"{\"id\": \"$ID-$ns\", \"options\": {\"bundle\": \"$BUNDLE\"}}"
+		assert test -d "$T/own/$ns/$ID-$ns"
+	done
+	for ns in one two; do
+		NS=$ns "$call" "$ROOT/cleatd.sock" Supervisor/Delete "{\"id\": \"$ID-$ns\", \"force\": true}"
+	done
+}
