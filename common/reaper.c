@@ -81,6 +81,14 @@ void reaper_unwatch(struct reaper_child *child)
 		list_unlink(&child->children_link);
 }
 
+void reaper_forget_before(struct reaper *r, moment at)
+{
+	struct kept *k;
+
+	while ((k = list_first(&r->kept, struct kept, kept_link)) && k->reaped.at < at)
+		forget(r, k);
+}
+
 void reaper_keep(struct reaper *r)
 {
 	r->n_keeping++;

@@ -49,6 +49,9 @@ bool reaper_is_watched(const struct reaper *r, pid_t pid);
 /* Brackets around a start in flight; nested. When the last ends, what was kept is forgotten. */
 void reaper_keep(struct reaper *r);
 void reaper_release(struct reaper *r);
+/* For who keeps always: what was reaped before that moment is forgotten. */
+void reaper_forget_before(struct reaper *r, moment at);
+
 /* A kept exit of pid, the latest, or NULL. */
 const struct reaped *reaper_find_kept(const struct reaper *r, pid_t pid);
 

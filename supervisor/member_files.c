@@ -124,6 +124,12 @@ void member_take_files(struct member *m, const char *problem)
 
 static void tell_exit(struct member_process *p, bool known, int wait_status);
 
+/* As waitpid() has it. */
+static int wait_status_of(const struct reaped *r)
+{
+	return r->signaled ? r->code : r->code << 8;
+}
+
 /* It was ours to reap: its shim is dead, or dies right now. */
 static void on_reaped(const struct reaped *reaped, void *userdata)
 {
@@ -132,7 +138,7 @@ static void on_reaped(const struct reaped *reaped, void *userdata)
 	p->is_owned = false;
 	if (reaped->start_time != p->ref.start_time)
 		return;
-	p->reaped_status = reaped->signaled ? reaped->code : reaped->code << 8;
+	p->reaped_status = wait_status_of(reaped);
 	p->is_reaped = true;
 	if (p->member->state == LINK_LOST)
 		tell_exit(p, true, p->reaped_status);
@@ -262,6 +268,17 @@ static void on_ended(evutil_socket_t fd, short what, void *userdata)
 	tell_exit(p, ending.is_known, ending.wait_status);
 }
 
+/* It was reaped before anybody knew that it would be ours. */
+static bool tell_kept(struct member_process *p, uint64_t start_time)
+{
+	const struct reaped *kept = reaper_find_kept(p->member->supervisor->reaper, (pid_t)p->pid);
+
+	if (!kept || kept->start_time != start_time)
+		return false;
+	tell_exit(p, true, wait_status_of(kept));
+	return true;
+}
+
 /* One process of a dead shim. start_time 0: its record has none. */
 static void mourn(struct member_process *p, uint64_t start_time)
 {
@@ -276,6 +293,8 @@ static void mourn(struct member_process *p, uint64_t start_time)
 		tell_exit(p, true, p->reaped_status);
 		return;
 	}
+	if (tell_kept(p, start_time))
+		return;
 	if (start_time)
 		hold(p, start_time);
 	if (p->ref.fd >= 0)

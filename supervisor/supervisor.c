@@ -26,7 +26,13 @@
 #include "supervisor/service_events.h"
 #include "supervisor/service_supervisor.h"
 #include "supervisor/service_tasks.h"
+#include "supervisor/shim_groups.h"
 
+/*
+ * What a dead shim leaves is our child, and may be reaped before its shim is known to be dead: then it is
+ * looked for among what was reaped lately.
+ */
+#define KEPT_NS	  (30LL * 1000000000)
 #define SETTLE_MS 1000 /* then clients are served, whoever is still silent */
 
 /* --- signals --- */
@@ -45,9 +51,10 @@ static void on_signal(evutil_socket_t fd, short what, void *userdata)
 
 	(void)what;
 	while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		if (info.ssi_signo == SIGCHLD)
+		if (info.ssi_signo == SIGCHLD) {
+			reaper_forget_before(s->reaper, clock_now() - KEPT_NS);
 			reaper_dispatch(s->reaper);
-		else if (info.ssi_signo == SIGHUP && s->handlers->on_reload)
+		} else if (info.ssi_signo == SIGHUP && s->handlers->on_reload)
 			s->handlers->on_reload(s, s->handlers->userdata);
 		else if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
 			stop(s);
@@ -166,8 +173,10 @@ static int begin(struct supervisor *s)
 		r = open_signals(s);
 	if (r == 0)
 		r = reaper_new(&s->reaper);
-	if (r == 0)
+	if (r == 0) {
+		reaper_keep(s->reaper);
 		r = hub_new(&s->hub);
+	}
 	if (r < 0)
 		return r;
 	s->settle_timer = evtimer_new(s->base, on_settle_timer, s);
@@ -175,7 +184,8 @@ static int begin(struct supervisor *s)
 }
 
 int supervisor_init(struct supervisor *s, struct config *config_take, const char *root,
-	int listen_fd_take, const struct supervisor_handlers *handlers, struct error *err)
+	const char *shims_cgroup, int listen_fd_take, const struct supervisor_handlers *handlers,
+	struct error *err)
 {
 	int r;
 
@@ -195,6 +205,8 @@ int supervisor_init(struct supervisor *s, struct config *config_take, const char
 	if (r != 0)
 		return r;
 	r = begin(s);
+	if (r == 0 && shims_cgroup)
+		r = shim_groups_new(s->base, shims_cgroup, &s->shim_groups);
 	return r < 0 ? error_errno(err, r, "cleatd") : 0;
 }
 
@@ -218,6 +230,8 @@ void supervisor_deinit(struct supervisor *s)
 	s->server = NULL;
 	registry_free(s->registry);
 	s->registry = NULL;
+	shim_groups_free(s->shim_groups);
+	s->shim_groups = NULL;
 	hub_free(s->hub);
 	s->hub = NULL;
 	reaper_free(s->reaper);

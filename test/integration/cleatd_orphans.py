@@ -109,20 +109,26 @@ def end_by_itself(cleatd, bundle, ident):
 
 
 def end_unseen(cleatd, bundle, ident):
-    """The shim has reaped neither of them, and both are found ended at once. In a pid namespace of its own
-    the init could not have ended before its exec was reaped."""
+    """The shim has reaped neither of them, and both are found ended at once: before cleatd knows that the shim
+    is dead, at the same time, or after that. In a pid namespace of its own the init could not have ended
+    before its exec was reaped."""
     def end_shim(one):
         shim = one.listed()["shim_pid"]
         bed.hold(shim)
         bed.end(one.pids["e"])
         bed.end(one.pids[""], signal.SIGUSR1)
+        if turn % 2:
+            bed.hold(cleatd.pid)
         bed.end(shim)
+        if turn % 2:
+            os.kill(cleatd.pid, signal.SIGCONT)
 
-    one = Orphan(cleatd, bundle, ident, end_shim)
-    one.ended("e", [KILLED])
-    one.ended("", [7])
-    equal(one.call("Tasks/Delete")["exit_status"], 7, "Tasks.Delete")
-    one.gone()
+    for turn in range(10):
+        one = Orphan(cleatd, bundle, ident, end_shim)
+        one.ended("e", [KILLED])
+        one.ended("", [7])
+        equal(one.call("Tasks/Delete")["exit_status"], 7, "Tasks.Delete")
+        one.gone()
 
 
 def delete(cleatd, bundle, ident):
