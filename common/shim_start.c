@@ -66,7 +66,7 @@ int shim_find(char **ret, struct error *err)
 }
 
 int shim_start_line(const char *program, const char *root, const char *ns, const char *id,
-	bool debug, struct argv *ret)
+	const char *cgroup, bool debug, struct argv *ret)
 {
 	const char *const words[] = { program, "-root", root, "-namespace", ns, "-id", id,
 		"-ttrpc-address=" };
@@ -74,6 +74,10 @@ int shim_start_line(const char *program, const char *root, const char *ns, const
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words) && r == 0; i++)
 		r = argv_add(ret, words[i]);
+	if (r == 0 && cgroup)
+		r = argv_add(ret, "-cgroup");
+	if (r == 0 && cgroup)
+		r = argv_add(ret, cgroup);
 	if (r == 0 && debug)
 		r = argv_add(ret, "-debug");
 	return r == 0 ? argv_add(ret, "start") : r;
@@ -165,7 +169,7 @@ int shim_start(
 
 	if (r != 0)
 		return r;
-	r = shim_start_line(program, root, ns, id, debug, &argv);
+	r = shim_start_line(program, root, ns, id, NULL, debug, &argv);
 	options.argv = argv.v;
 	if (r == 0)
 		r = run_program(&options, &run);

@@ -15,7 +15,7 @@
 int shim_find(char **ret, struct error *err);
 
 /*
- * Runs `cleat-shim -root ROOT -namespace NS -id ID -ttrpc-address= [-debug] start` and reads the
+ * Runs `cleat-shim -root ROOT -namespace NS -id ID -ttrpc-address= [-cgroup PATH] [-debug] start` and reads the
  * address it prints ("unix://PATH"); *ret is PATH, the caller frees. The empty address keeps a stray
  * TTRPC_ADDRESS in our environment from sending the events anywhere. On failure err is the sentence that the
  * command printed, with CODE_ALREADY_EXISTS if it exits with SHIM_START_EXISTS.
@@ -26,9 +26,10 @@ int shim_find(char **ret, struct error *err);
 int shim_start(const char *root, const char *ns, const char *id, bool debug, char **ret,
 	struct error *err);
 
-/* The same in two halves, for who has a loop: the command, and what its end means. */
+/* The same in two halves, for who has a loop: the command, and what its end means. cgroup: which the
+ * shim is to be in; NULL: its starter's. */
 int shim_start_line(const char *program, const char *root, const char *ns, const char *id,
-	bool debug, struct argv *ret);
+	const char *cgroup, bool debug, struct argv *ret);
 struct run_result;
 int shim_start_judge(const struct run_result *run, char **ret, struct error *err);
 #define SHIM_START_OUTPUT      (64u << 10) /* bytes of either of its streams that are looked at */

@@ -8,7 +8,8 @@
 #include "shim/verbs.h"
 
 static const char help[] =
-	"usage: cleat-shim -namespace NS -id ID [-root DIR] [-debug] [-ttrpc-address SOCKET] start\n"
+	"usage: cleat-shim -namespace NS -id ID [-root DIR] [-debug] [-ttrpc-address SOCKET]\n"
+	"                  [-cgroup PATH] start\n"
 	"       cleat-shim -namespace NS -id ID [-root DIR] delete\n"
 	"       containerd-shim-cleat-v2 -namespace NS -id ID -address SOCKET [-publish-binary FILE]\n"
 	"                                [-bundle DIR] [-socket SOCKET] [-debug] start|delete\n"
@@ -21,6 +22,8 @@ static const char help[] =
 	"  -ttrpc-address SOCKET  forward every event to containerd's ttrpc socket there;\n"
 	"                         $TTRPC_ADDRESS if not given, and nowhere if that is not set or\n"
 	"                         empty. cleat itself always gives an empty one.\n"
+	"  -cgroup PATH           the cgroup (of version 2) that the shim is to be in, from the hierarchy's root;\n"
+	"                         it is made. This command's own if not given\n"
 	"  -debug                 log more\n"
 	"\n"
 	"As containerd calls it (a name that begins with containerd-shim-, or one of its flags, and no\n"

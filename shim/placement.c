@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See the header. Never makes a cgroup. */
+/*
+ * See the header. Makes no cgroup for containerd. Subtle: systemd removes groups that are empty, so one that
+ * was just made may be gone before anybody is in it.
+ */
 #include "shim/placement.h"
 
 #include <dirent.h>
@@ -27,6 +30,7 @@
 
 #define CGROUPS	    "/sys/fs/cgroup"
 #define SCORE_MAX   1000
+#define N_TRIES	    20 /* to be in a group that somebody else removes */
 #define LIMIT_SCORE 64 /* bytes of an oom_score_adj */
 
 /* 0 or -errno. */
@@ -137,4 +141,39 @@ int placement_cgroup(pid_t pid, const char *path, struct error *err)
 		return 0;
 	}
 	return r < 0 ? error_errno(err, r, "the shim's cgroup %.200s", path) : 0;
+}
+
+/* 0 or -errno. */
+static int make_group(const char *path)
+{
+	char full[PATH_MAX], *slash;
+
+	if (snprintf(full, sizeof(full), CGROUPS "/%s", path) >= (int)sizeof(full))
+		return -ENAMETOOLONG;
+	slash = strrchr(full, '/');
+	*slash = '\0';
+	if (mkdir(full, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	*slash = '/';
+	return mkdir(full, 0755) == 0 || errno == EEXIST ? 0 : -errno;
+}
+
+int placement_own_cgroup(pid_t pid, const char *path, struct error *err)
+{
+	int r = -ENOENT;
+
+	if (leads_out(path))
+		return error_set(err, CODE_INVALID_ARGUMENT,
+			"the shim's cgroup \"%.200s\" leads out of itself", path);
+	if (access(CGROUPS "/cgroup.controllers", F_OK) < 0)
+		r = -EOPNOTSUPP;
+	for (int i = 0; i < N_TRIES && (r == -ENOENT || r == -ENODEV); i++) {
+		r = make_group(path);
+		if (r == 0)
+			r = join(".", path, pid);
+	}
+	if (r < 0)
+		log_warn("the shim stays in the cgroup that it is in", F_STR("cgroup", path),
+			F_STR("error", strerror(-r)));
+	return 0;
 }

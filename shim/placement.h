@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Where a shim is put that containerd starts, before it serves: its OOM score, its core, its
- * cgroup. What this host does not permit is logged and left as it is.
+ * Where a shim is put before it serves: its OOM score, its core, its cgroup. What this host does not permit
+ * is logged and left as it is.
  */
 
 #include <sys/types.h>
@@ -24,3 +24,10 @@ void placement_sched_core(void);
  * one of v2. CODE_NOT_FOUND where none has it; CODE_INVALID_ARGUMENT for a path with "..".
  */
 int placement_cgroup(pid_t pid, const char *path, struct error *err);
+
+/*
+ * The same for cleatd, with cgroups of version 2 alone: the group is made, and the one above it, which whoever
+ * looks after them may have removed for being empty. Where that cannot be the process stays where it is,
+ * which is logged. CODE_INVALID_ARGUMENT for a path with "..".
+ */
+int placement_own_cgroup(pid_t pid, const char *path, struct error *err);

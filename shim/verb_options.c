@@ -82,6 +82,7 @@ int verb_parse(int argc, char **argv, struct verb_options *ret)
 		{ "address", &ret->address, NULL },
 		{ "publish-binary", &ret->publish_binary, NULL },
 		{ "ttrpc-address", &ret->ttrpc_address, NULL },
+		{ "cgroup", &ret->cgroup, NULL },
 		{ "debug", NULL, &ret->debug },
 		{ "v", NULL, &ret->version },
 		{ "info", NULL, &ret->info },

@@ -138,7 +138,8 @@ static int launch(
 	r = spawn_shim(p, fds, 3, &shim, err);
 	fd_close(&ready_shim);
 	if (r == 0 && p->cgroup && *p->cgroup)
-		r = placement_cgroup(shim.pid, p->cgroup, err);
+		r = p->bundle ? placement_cgroup(shim.pid, p->cgroup, err)
+			      : placement_own_cgroup(shim.pid, p->cgroup, err);
 	if (r == 0)
 		r = await_ready(ready, err);
 	if (r != 0)
@@ -202,6 +203,7 @@ static int start_for_cleat(const struct verb_options *o, struct error *err)
 		.o = o,
 		.root = root,
 		.ttrpc_address = first_of(NULL, o->ttrpc_address, "TTRPC_ADDRESS"),
+		.cgroup = o->cgroup,
 		.debug = o->debug,
 	};
 	int r = root ? check_names(o, err) : (int)err->code;

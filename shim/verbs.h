@@ -14,6 +14,7 @@
 struct verb_options {
 	const char *program; /* argv[0] */
 	const char *ns, *id, *root, *socket, *bundle, *address, *publish_binary;
+	const char *cgroup;	   /* of the shim; NULL: where we are */
 	const char *ttrpc_address; /* NULL: as TTRPC_ADDRESS says; empty: none */
 	bool debug, version, info, help;
 	/*

@@ -24,7 +24,8 @@
 #include "supervisor/supervisor.h"
 
 static const char help[] =
-	"usage: cleatd [--root DIR] [--socket PATH] [--config FILE] [--debug]\n"
+	"usage: cleatd [--root DIR] [--socket PATH] [--config FILE] [--shims-cgroup PATH]\n"
+	"              [--debug]\n"
 	"\n"
 	"Looks after containers' shims, and answers for all of them on one socket. It may be stopped and\n"
 	"started at any time: no container notices.\n"
@@ -32,13 +33,16 @@ static const char help[] =
 	"  --root DIR      cleat's own folder; /run/cleat, or $XDG_RUNTIME_DIR/cleat\n"
 	"  --socket PATH   the socket; DIR/cleatd.sock\n"
 	"  --config FILE   instead of " CONFIG_PATH ", and must be there\n"
+	"  --shims-cgroup PATH\n"
+	"                  below this group of cgroups v2 each shim gets one of its own; a PATH without a\n"
+	"                  \"/\" at its beginning is from cleatd's own group\n"
 	"  --debug         log more\n"
 	"  --version\n"
 	"\n"
 	"SIGHUP reads the configuration anew; SIGTERM ends it, and no container.\n";
 
 struct options {
-	const char *root, *socket, *config;
+	const char *root, *socket, *config, *shims_cgroup;
 	bool debug;
 };
 
@@ -185,7 +189,8 @@ static int run(struct cleatd *d, struct error *err)
 	r = open_socket(d, &socket, &fd, err);
 	if (r != 0)
 		return r;
-	r = supervisor_init(&d->supervisor, &config, d->options.root, fd, &handlers, err);
+	r = supervisor_init(&d->supervisor, &config, d->options.root, d->options.shims_cgroup, fd,
+		&handlers, err);
 	if (r == 0 && notify_watch(&d->notify, d->supervisor.base) < 0)
 		r = error_errno(err, -ENOMEM, "the watchdog's timer");
 	if (r == 0)
@@ -204,6 +209,7 @@ static int parse(int argc, char **argv, struct options *o)
 		{ "root", required_argument, NULL, 'r' },
 		{ "socket", required_argument, NULL, 's' },
 		{ "config", required_argument, NULL, 'c' },
+		{ "shims-cgroup", required_argument, NULL, 'g' },
 		{ "debug", no_argument, NULL, 'd' },
 		{ "version", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
@@ -221,6 +227,9 @@ static int parse(int argc, char **argv, struct options *o)
 			break;
 		case 'c':
 			o->config = optarg;
+			break;
+		case 'g':
+			o->shims_cgroup = optarg;
 			break;
 		case 'd':
 			o->debug = true;

@@ -21,16 +21,19 @@
 #include "common/runtimes.h"
 #include "common/shim_start.h"
 #include "common/state_dir.h"
+#include "common/text.h"
 #include "supervisor/caller.h"
 #include "supervisor/child.h"
 #include "supervisor/default_runtime.h"
 #include "supervisor/forward.h"
 #include "supervisor/member_link.h"
 #include "supervisor/registry.h"
+#include "supervisor/shim_groups.h"
 #include "task.pb-c.h"
 
 #define RUNTIME_OPTIONS_TYPE "cleat.shim.v1.RuntimeOptions"
 #define OVERRIDE_FOLDER	     "bundle" /* in the container's folder, as the command line has it */
+#define SAID_MAX	     1024     /* bytes of a line that are logged */
 
 struct making {
 	struct supervisor *supervisor;
@@ -192,6 +195,18 @@ static int keep_spec(struct making *c, const struct member *m, struct error *err
 
 /* --- the start --- */
 
+/* A start that went well and was not silent. */
+static void tell_words(const struct making *c, const struct run_result *run)
+{
+	_cleanup_free_ char *line = NULL;
+
+	if (run->err.len == 0)
+		return;
+	line = text_first_line(buf_head(&run->err), run->err.len, SAID_MAX);
+	log_warn("a shim was started with a word", F_STR("namespace", c->ns),
+		F_STR("id", c->request->id), F_STR("said", line));
+}
+
 static void on_started(const struct run_result *run, void *userdata)
 {
 	_cleanup_error_ struct error err = ERROR_INIT;
@@ -201,9 +216,12 @@ static void on_started(const struct run_result *run, void *userdata)
 	int r = shim_start_judge(run, &socket, &err);
 
 	if (r != 0) {
+		if (!registry_find(c->supervisor->registry, c->ns, c->request->id))
+			shim_groups_leave(c->supervisor->shim_groups, c->ns, c->request->id);
 		making_fail(c, &err);
 		return;
 	}
+	tell_words(c, run);
 	m = registry_take(c->supervisor->registry, c->ns, c->request->id);
 	if (!m || !member_is_linked(m))
 		r = error_set(&err, CODE_UNAVAILABLE, "container %s: its shim takes no call",
@@ -232,9 +250,12 @@ static int begin_start(struct making *c, struct error *err)
 		.on_end = on_started,
 		.userdata = c,
 	};
-	int r = shim_start_line(
-		s->shim, s->root, c->ns, c->request->id, log_enabled(LOG_LEVEL_DEBUG), &argv);
+	_cleanup_free_ char *cgroup = NULL;
+	int r = shim_groups_take(s->shim_groups, c->ns, c->request->id, &cgroup);
 
+	if (r == 0)
+		r = shim_start_line(s->shim, s->root, c->ns, c->request->id, cgroup,
+			log_enabled(LOG_LEVEL_DEBUG), &argv);
 	options.argv = argv.v;
 	if (r == 0)
 		r = child_begin(&options, NULL);

@@ -15,6 +15,7 @@
 #include "common/state_watch.h"
 #include "supervisor/listing.h"
 #include "supervisor/member_link.h"
+#include "supervisor/shim_groups.h"
 #include "supervisor/supervisor.h"
 
 /* --- the sorted array --- */
@@ -131,6 +132,7 @@ struct member *registry_adopt(
 void registry_remove(struct registry *r, struct member *m)
 {
 	take_out(r, m);
+	shim_groups_leave(r->supervisor->shim_groups, m->ns, m->id);
 	member_free(m);
 	registry_heard(r);
 }

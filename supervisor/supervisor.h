@@ -19,6 +19,7 @@
 struct hub;
 struct reaper;
 struct registry;
+struct shim_groups;
 struct supervisor;
 struct ttrpc_server;
 
@@ -44,7 +45,8 @@ struct supervisor {
 	struct reaper *reaper;
 	struct hub *hub;
 	struct registry *registry;
-	int listen_fd; /* -1 once it serves */
+	struct shim_groups *shim_groups; /* NULL: shims are where cleatd is */
+	int listen_fd;			 /* -1 once it serves */
 	struct ttrpc_server *server;
 	struct list listings; /* whose shims are being asked */
 	const struct supervisor_handlers *handlers;
@@ -52,11 +54,13 @@ struct supervisor {
 };
 
 /*
- * config is taken over; root: NULL for what it says or the default. listen_fd_take: a listening socket,
+ * config is taken over; root: NULL for what it says or the default; shims_cgroup: as shim_groups_new() has
+ * it, or NULL. listen_fd_take: a listening socket,
  * whose clients are served once every container has been found. On failure the caller deinits.
  */
 int supervisor_init(struct supervisor *s, struct config *config_take, const char *root,
-	int listen_fd_take, const struct supervisor_handlers *handlers, struct error *err);
+	const char *shims_cgroup, int listen_fd_take, const struct supervisor_handlers *handlers,
+	struct error *err);
 /* Runs until a signal ends it: 0, or a code. */
 int supervisor_run(struct supervisor *s, struct error *err);
 /* Safe to repeat, and after a failure. No child is ended: errands and starts go on by themselves. */

@@ -17,9 +17,3 @@
  * the caller frees. CODE_FAILED_PRECONDITION without cgroup v2 alone, or as the errno says.
  */
 int split_group(char **ret, struct error *err);
-
-/*
- * Of the text of /proc/PID/cgroup our group; *ret is the caller's. -EINVAL where there is any hierarchy of
- * version 1, or none of version 2; -ENOMEM. For tests too.
- */
-int split_group_parse(const char *text, char **ret);

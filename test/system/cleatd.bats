@@ -71,20 +71,65 @@ is_stopped() { # ID
 		'NOTIFY_SOCKET|WATCHDOG_|LISTEN_'
 }
 
-@test "shims live in groups below its own, containers below cleat-containers.service" {
-	local group
+group_of() { # PID
+	cut -d: -f3 "/proc/$1/cgroup"
+}
 
-	start_containers 2
-	group=$(of cleatd.service ControlGroup)
-	for id in "$ID-1" "$ID-2"; do
-		assert_match "$(cut -d: -f3 "/proc/$(cleat state "$id" | jq .shim_pid)/cgroup")" "^$group/."
+has_no_group() { # NAME
+	[[ ! -e /sys/fs/cgroup$CONTAINERS_GROUP/$1 ]]
+}
+
+@test "each shim has a cgroup of its own, with its container's beside it, and none is below cleatd's" {
+	local pid shim_pid
+
+	CONTAINERS_GROUP=/system.slice/cleat-containers.service
+	make_bundle "$BUNDLE" '.linux.resources.memory = {limit: 52428800}'
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	pid=$(cleat state "$ID" | jq .pid) shim_pid=$(cleat state "$ID" | jq .shim_pid)
+	assert_equal "$(group_of "$shim_pid")" "$CONTAINERS_GROUP/shim-default@$ID"
+	assert_equal "$(group_of "$pid")" "$CONTAINERS_GROUP/$ID"
+	assert_equal "$(cat "/sys/fs/cgroup$CONTAINERS_GROUP/$ID/memory.max")" 52428800
+	assert_equal "$(group_of "$(main_pid)")" "$(of cleatd.service ControlGroup)"
+	# or systemd could not start it again: a group that hands controllers down takes no process
+	assert_equal "$(cat "/sys/fs/cgroup$(of cleatd.service ControlGroup)/cgroup.subtree_control")" ""
+	systemctl restart cleatd.service
+	systemctl restart cleat-containers.service
+	assert_equal "$(cleat state "$ID" | jq -r '"\(.pid) \(.status)"')" "$pid running"
+	assert_equal "$(cleat exec "$ID" /bin/tool args hello)" hello
+	# a start that fails leaves no group, and no other shim's is touched
+	run cleat create --bundle "$BUNDLE" "$ID"
+	assert_status 125
+	run cleat create --bundle "$T/none" "$ID-2"
+	assert_status 125
+	wait_for 10 has_no_group "shim-default@$ID-2"
+	assert_equal "$(group_of "$shim_pid")" "$CONTAINERS_GROUP/shim-default@$ID"
+	cleat delete --force "$ID"
+	wait_for 10 has_no_group "shim-default@$ID"
+	wait_for 10 has_no_group "$ID"
+}
+
+@test "what a cleatd that is gone has left empty is removed by the next one" {
+	CONTAINERS_GROUP=/system.slice/cleat-containers.service
+	systemctl start cleatd.service
+	systemctl kill -s KILL cleatd.service
+	mkdir -p "/sys/fs/cgroup$CONTAINERS_GROUP/shim-default@gone"
+	systemctl start cleatd.service
+	assert has_no_group "shim-default@gone"
+}
+
+# systemd removes empty groups of its units, and so it does while a shim is about to go there.
+@test "the groups are made again, whoever removes them while shims are started" {
+	local i
+
+	CONTAINERS_GROUP=/system.slice/cleat-containers.service
+	make_bundle "$BUNDLE"
+	background remover sh -c "while :; do rmdir /sys/fs/cgroup$CONTAINERS_GROUP/shim-* \
+		/sys/fs/cgroup$CONTAINERS_GROUP; done 2>/dev/null"
+	for i in 1 2 3; do
+		cleat create --bundle "$BUNDLE" "$ID-$i"
+		assert_equal "$(group_of "$(cleat state "$ID-$i" | jq .shim_pid)")" \
+			"$CONTAINERS_GROUP/shim-default@$ID-$i"
 	done
-	refute_match "$(cut -d: -f3 "/proc/$(cleat state "$ID-1" | jq .shim_pid)/cgroup")" \
-		"^$(cut -d: -f3 "/proc/$(main_pid)/cgroup")$"
-	assert_match "$(cut -d: -f3 "/proc/$(cleat state "$ID-1" | jq .pid)/cgroup")" \
-		"^/system.slice/cleat-containers.service/."
-	# or it could not be started again
-	assert_equal "$(cat "/sys/fs/cgroup$group/cgroup.subtree_control")" ""
 }
 
 # restarted, killed or stopped: the same pids, the same statuses, and exits that happened meanwhile

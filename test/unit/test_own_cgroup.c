@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which group is ours; that it is divided is tested where there are groups to divide (test/system). */
-#include "supervisor/cli/split_group.h"
+#include "common/own_cgroup.h"
 
 #include <errno.h>
 
@@ -10,7 +10,7 @@ static void is_in(const char *text, const char *wanted)
 {
 	char *got = NULL;
 
-	assert_int_equal(split_group_parse(text, &got), 0);
+	assert_int_equal(own_cgroup_parse(text, &got), 0);
 	assert_string_equal(got, wanted);
 	free(got);
 }
@@ -28,7 +28,7 @@ static void test_groups(void **state)
 	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
 		char *got = NULL;
 
-		assert_int_equal(split_group_parse(others[i], &got), -EINVAL);
+		assert_int_equal(own_cgroup_parse(others[i], &got), -EOPNOTSUPP);
 		assert_null(got);
 	}
 }
