@@ -28,10 +28,9 @@
 #include "shim/criu.h"
 #include "shim/runtime_wish.h"
 #include "shim/shim.h"
+#include "test/fuzz/fuzz_frames.h"
 
-static const struct {
-	const char *service, *method;
-} calls[] = {
+static const struct fuzz_call calls[] = {
 #define TASK(method)                                                                               \
 	{                                                                                          \
 		"containerd.task.v2.Task", method                                                  \
@@ -135,45 +134,12 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	return 0;
 }
 
-static void put_varint(uint8_t **at, size_t n)
-{
-	for (; n >= 128; n >>= 7)
-		*(*at)++ = (uint8_t)(n | 128);
-	*(*at)++ = (uint8_t)n;
-}
-
-static void put_bytes(uint8_t **at, uint8_t tag, const void *data, size_t n)
-{
-	*(*at)++ = tag;
-	put_varint(at, n);
-	memcpy(*at, data, n);
-	*at += n;
-}
-
-/* A frame of ttrpc around a request (PROTOCOL.md of containerd/ttrpc), payload as it is. */
-static size_t make_frame(size_t call, const uint8_t *payload, size_t n, uint8_t *frame)
-{
-	uint8_t *at = frame + 10;
-	uint32_t length;
-
-	put_bytes(&at, 1 << 3 | 2, calls[call].service, strlen(calls[call].service));
-	put_bytes(&at, 2 << 3 | 2, calls[call].method, strlen(calls[call].method));
-	put_bytes(&at, 3 << 3 | 2, payload, n);
-	length = (uint32_t)(at - frame - 10);
-	for (int i = 0; i < 4; i++)
-		frame[i] = (uint8_t)(length >> (24 - 8 * i));
-	memcpy(frame + 4, "\0\0\0\1\1\0", 6);
-	return length + 10;
-}
-
 /* One call on a connection of its own; its answer, unless it is a stream, is there at once. */
 static void call_service(size_t call, const uint8_t *payload, size_t n)
 {
-	_cleanup_free_ uint8_t *frame = malloc(n + 256);
+	_cleanup_free_ uint8_t *frame = malloc(n + FUZZ_FRAME_ROOM);
 	_cleanup_close_ int mine = -1;
 	uint8_t answer[10];
-	bool is_stream = strcmp(calls[call].method, "Subscribe") == 0 ||
-			 strcmp(calls[call].method, "Events") == 0;
 	size_t length;
 	int fds[2];
 
@@ -181,12 +147,12 @@ static void call_service(size_t call, const uint8_t *payload, size_t n)
 		ttrpc_server_adopt(shim->server, fds[0]) < 0)
 		die("no connection");
 	mine = fds[1];
-	length = make_frame(call, payload, n, frame);
+	length = fuzz_make_frame(&calls[call], NULL, payload, n, frame);
 	if (write(mine, frame, length) != (ssize_t)length)
 		die("the request was not taken");
 	event_base_loop(shim->base, EVLOOP_NONBLOCK);
 	event_base_loop(shim->base, EVLOOP_NONBLOCK);
-	if (!is_stream && (recv(mine, answer, 10, 0) != 10 || answer[8] != 2))
+	if (!fuzz_is_stream(&calls[call]) && (recv(mine, answer, 10, 0) != 10 || answer[8] != 2))
 		die("no answer");
 	if (shim->container || shim->ending)
 		die("a request without a bundle made a container, or ended the shim");
