@@ -244,6 +244,11 @@ check-ways: check-build
 		WAY=$$w VARIANT=$(VARIANT) test/run $(or $(SUITES),integration) || status=1; done; \
 		exit $$status
 
+# Those that have something to say there as an ordinary user.
+.PHONY: check-rootless
+check-rootless: check-build
+	VARIANT=$(VARIANT) test/rootless $(SUITES)
+
 # scripts/demo and scripts/check in a Debian with nothing but apt, twice each.
 .PHONY: bare-check
 bare-check:

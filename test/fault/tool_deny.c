@@ -31,6 +31,9 @@ static int deny_ioctl(uint32_t request)
 	};
 	const struct sock_fprog filter = { sizeof(program) / sizeof(program[0]), program };
 
+	/* without privileges the filter must not outlive an execve(2) that gains some */
+	if (geteuid() != 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
 	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0 ? -errno : 0;
 }
 

@@ -28,6 +28,7 @@ calls() { # CASE
 }
 
 @test "the seventeen calls of Tasks on one container, with their refusals" {
+	needs_root "has no cgroup to be frozen, nor one by which runc lists processes"
 	calls life
 }
 
@@ -65,4 +66,16 @@ calls() { # CASE
 	for ns in one two; do
 		NS=$ns "$call" "$ROOT/cleatd.sock" Supervisor/Delete "{\"id\": \"$ID-$ns\", \"force\": true}"
 	done
+}
+
+# What it does where it may: test/system/cleatd.bats.
+@test "a cgroup for shims that is not there is told, and they stay in cleatd's" {
+	[[ $WAY == direct ]] || skip "this test starts a cleatd of its own"
+	background cleatd "$CLEAT_BIN/cleatd" --root "$ROOT" --shims-cgroup "/none-$TAG"
+	wait_for 10 cleatd_serves
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	assert_match "$(cat "$T/cleatd.err")" "level=warning msg=\"shims stay in cleatd's cgroup\" asked=/none-$TAG"
+	assert_equal "$(cat "/proc/$(cleat state "$ID" | jq .shim_pid)/cgroup")" \
+		"$(cat "/proc/${PID[cleatd]}/cgroup")"
+	cleat delete --force "$ID"
 }

@@ -55,6 +55,7 @@ orphan() { # CASE
 }
 
 @test "an orphan takes a signal for all of its processes" {
+	needs_root "has no cgroup, by which runc signals all"
 	orphan kill_all
 }
 
@@ -63,6 +64,7 @@ orphan() { # CASE
 }
 
 @test "an orphan's execs are told of before its init, whoever is found first" {
+	needs_root "needs a pid namespace of their own to mount proc"
 	edit_config "$BUNDLE" '.linux.namespaces |= map(select(.type != "pid"))'
 	orphan end_unseen
 }

@@ -20,6 +20,7 @@ has_topic() { # FILE TOPIC
 }
 
 @test "all that is kept, in order, one object a line" {
+	needs_root "has no cgroup to be frozen"
 	cleat run -d --bundle "$BUNDLE" "$ID"
 	cleat exec --exec-id probe "$ID" tool exit 3 || true
 	cleat pause "$ID"
@@ -46,6 +47,7 @@ has_topic() { # FILE TOPIC
 }
 
 @test "from now on, and after a number" {
+	needs_root "has no cgroup to be frozen"
 	cleat run -d --bundle "$BUNDLE" "$ID"
 	background now "$CLEAT" --root "$ROOT" events "$ID"
 	background later "$CLEAT" --root "$ROOT" events --since 1 "$ID"

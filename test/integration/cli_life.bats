@@ -133,6 +133,7 @@ is_status() { # ID STATUS
 }
 
 @test "pause and resume; a paused one can be deleted by force" {
+	needs_root "has no cgroup to be frozen"
 	make_bundle "$BUNDLE"
 	cleat run -d --bundle "$BUNDLE" "$ID"
 	run cleat pause "$ID"

@@ -29,6 +29,7 @@ is_orphaned() {
 }
 
 @test "an orphan that lives is listed, signalled, and removed by force" {
+	needs_root "has no cgroup, by which runc lists processes"
 	cleat run -d --bundle "$BUNDLE" "$ID"
 	cleat exec -d "$ID" sleep 100
 	init=$(cleat state "$ID" | jq .pid)
@@ -75,6 +76,7 @@ is_orphaned() {
 }
 
 @test "an orphan that is frozen dies of force, with its execs" {
+	needs_root "has no cgroup to be frozen"
 	cleat run -d --bundle "$BUNDLE" "$ID"
 	cleat exec -d "$ID" sleep 100
 	cleat pause "$ID"
@@ -86,6 +88,7 @@ is_orphaned() {
 }
 
 @test "an orphan that somebody else has frozen dies of force" {
+	needs_root "has no cgroup to be frozen"
 	cleat run -d --bundle "$BUNDLE" "$ID"
 	runtime --root "$RUNTIME_ROOT" pause "$ID"
 	kill_shim
@@ -163,7 +166,7 @@ is_orphaned() {
 assert_waits_on() {
 	wait_for 5 is_orphaned
 	assert kill -0 "${PID[waiter]}"
-	cleat kill --all "$ID" KILL
+	cleat kill "$ID" KILL
 	finish waiter
 	assert_equal "$stderr" ""
 	assert_status "$LOST_STATUS"
@@ -272,6 +275,7 @@ create_on_mount() {
 }
 
 @test "the mounts of an orphan go with it: delete --force" {
+	needs_root "may not mount"
 	create_on_mount
 	run cleat delete --force "$ID"
 	assert_status 0
@@ -282,6 +286,7 @@ create_on_mount() {
 }
 
 @test "the mounts of an orphan go with it: the shim's own delete" {
+	needs_root "may not mount"
 	create_on_mount
 	"$CLEAT_BIN/cleat-shim" -root "$ROOT" -namespace default -id "$ID" delete >"$T/answer" 3>&-
 	assert test -s "$T/answer"
@@ -291,6 +296,7 @@ create_on_mount() {
 }
 
 @test "mounts of an orphan that cannot be undone are told, and it stays to be tried again" {
+	needs_root "may not mount"
 	needs_way direct -- "it is not this cleat that unmounts"
 	create_on_mount
 	mkdir "$T/bin"
@@ -336,12 +342,14 @@ removed_by_force() {
 }
 
 @test "a shim killed in the middle of create: the runtime, its hook, and all they made" {
+	needs_root "may not make the cgroup by which it is seen"
 	edit_config "$BUNDLE" ".linux.cgroupsPath = \"/$TAG-group/$ID\""
 	kill_in_hook createRuntime create
 	removed_by_force
 }
 
 @test "the same while the container's first process is in a hook" {
+	needs_root "may not make the cgroup by which it is seen"
 	lacks runsc "runs no hooks inside"
 	kill_in_hook createContainer create
 	removed_by_force

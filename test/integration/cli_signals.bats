@@ -92,6 +92,7 @@ exec_passes_on() { # SIGNAL...
 # In the host's pid namespace: to the first process of one of its own the kernel does not give what
 # it has no handler for yet.
 @test "a signal that comes before the process runs is not lost" {
+	needs_root "needs a pid namespace of their own to mount proc"
 	make_bundle "$BUNDLE" '.process.args = ["/bin/tool", "trap", "10", "5"]
 		| .linux.namespaces |= map(select(.type != "pid"))'
 	for _ in {1..10}; do

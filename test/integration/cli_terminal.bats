@@ -53,6 +53,7 @@ pid_of_cleat() {
 }
 
 @test "a shell with job control, the window's size, control keys, and the terminal afterwards" {
+	needs_root "has no cgroup, by which runc lists processes"
 	lacks runsc "tells neither the terminal's name nor what runs inside"
 	make_bundle "$BUNDLE" '.process.args = ["/bin/sh", "-c", "stty size; PS1=inside# exec sh"]
 		| .process.terminal = true'

@@ -109,6 +109,7 @@ is_status() { # ID STATUS
 
 # As process 1 of a pid namespace nothing can end itself by a signal: here it is none.
 @test "signals from run, in the host's pid namespace" {
+	needs_root "needs a pid namespace of their own to mount proc"
 	edit_config "$BUNDLE" 'del(.linux.namespaces[] | select(.type == "pid"))'
 	for sig in $SIGNALS; do
 		edit_config "$BUNDLE" ".process.args = [\"/bin/tool\", \"kill-self\", \"$sig\"]"
@@ -192,7 +193,7 @@ is_status() { # ID STATUS
 	wait_for 5 is_status "$ID" orphaned
 	expect_wait 12 --exec-id before "$ID"
 	assert_equal "$wrong" ""
-	cleat kill --all "$ID" KILL
+	cleat kill "$ID" KILL
 	for args in "--exec-id after $ID" "$ID"; do
 		# shellcheck disable=SC2086 # two words
 		run cleat wait $args

@@ -21,14 +21,16 @@ STEP = 0.001
 
 
 def shim_of(folder, process):
-    """A pidfd of the shim, once it has said who it is; None if the command ended before."""
-    while process.poll() is None:
+    """A pidfd of the shim, once it has said who it is; None if the command ended without one."""
+    while True:
+        ended = process.poll() is not None  # looked at first: its shim outlives it
         try:
             with open(f"{folder}/shim.json", encoding="ascii") as f:
                 return os.pidfd_open(json.load(f)["pid"])
         except (OSError, ValueError):
             pass
-    return None
+        if ended:
+            return None
 
 
 def main():

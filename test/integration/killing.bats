@@ -62,6 +62,7 @@ is_status() {
 }
 
 @test "a cgroup that was there before a create that is killed stays, and one that was made goes" {
+	needs_root "may not make a cgroup"
 	lacks runsc "is run without cgroups here"
 	make_bundle_with_hook createRuntime
 	edit_config "$BUNDLE" ".linux.cgroupsPath = \"/$TAG-group/$ID\""

@@ -136,6 +136,12 @@ descriptors() {
 	find "/proc/$SHIM/fd" -type l -printf '%l\n' | sed 's/[0-9]\{2,\}//' | sort | uniq -c
 }
 
+# fds is what is open; not in the middle of a write, whose file is nobody's yet.
+see_descriptors() {
+	fds=$(descriptors)
+	[[ $fds != *"/.tmp-"* ]]
+}
+
 same_descriptors() { # WANTED
 	[[ $(descriptors) == "$1" ]]
 }
@@ -161,7 +167,8 @@ execs_until() { # N
 	LEDGER=$ROOT/c/default/$ID/exits.jsonl
 	done_execs=0
 	execs_until 100
-	fds=$(descriptors) memory=$(settled_kb) told="$memory kB after 100"
+	memory=$(settled_kb) told="$memory kB after 100"
+	wait_for 5 see_descriptors
 	children=$(pgrep -P "$SHIM") # runsc has more than the init
 	if [[ $EXECS -gt 1000 ]]; then
 		execs_until 1000

@@ -30,6 +30,7 @@
 #   runtime ARGS...           that runtime itself; ${RUNTIME_COMMAND[@]} is it with its options
 #   lacks RUNTIME WORDS       skips the test where that is the runtime: it has no such thing by its nature
 #   needs_way WAY... -- WORDS skips the test in every other way of use, with the reason in WORDS
+#   needs_root WORDS          skips the test where we are an ordinary user (test/rootless), with the reason in WORDS
 #   background NAME CMD...    starts CMD, output in T/NAME.out and T/NAME.err, pid in ${PID[NAME]};
 #                             killed in teardown if it still runs. Give it a program, so that the
 #                             pid is that program's: background web "$CLEAT" --root "$ROOT" run ...
@@ -205,6 +206,10 @@ needs_way() { # WAY... -- WORDS
 	[[ $ways == *" $WAY "* ]] || skip "$WAY: ${*:2}"
 }
 
+needs_root() { # WORDS
+	[[ $EUID -eq 0 ]] || skip "an ordinary user $*"
+}
+
 runtime() {
 	"${RUNTIME_COMMAND[@]}" "$@"
 }
@@ -256,7 +261,7 @@ make_template() {
 	"$BUSYBOX" --install -s "$dir.new/rootfs/bin"
 	ln -s ../bin "$dir.new/rootfs/usr/bin"
 	[[ ! -e $TOOL ]] || cp "$TOOL" "$dir.new/rootfs/bin/tool"
-	runc spec --bundle "$dir.new"
+	if [[ $EUID -eq 0 ]]; then runc spec --bundle "$dir.new"; else runc spec --rootless --bundle "$dir.new"; fi
 	mv "$dir.new" "$dir"
 }
 

@@ -21,7 +21,7 @@ teardown() {
 in_terminal() { # ARGS of cleat...
 	printf '%q ' exec "$CLEAT" --root "$ROOT" "$@" >"$T/command"
 	read -r PANE PANE_PID < <(tmux -f /dev/null new-session -d -x 91 -y 33 -P \
-		-F '#{pane_id} #{pane_pid}' "sh '$T/command'" 3>&-)
+		-F '#{pane_id} #{pane_pid}' "exec sh '$T/command'" 3>&-)
 }
 
 shows() { # REGEX of the beginning of a line

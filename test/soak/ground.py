@@ -66,7 +66,8 @@ class Ground:
         for name in ("bin", "dev", "proc", "sys"):
             os.makedirs(os.path.join(rootfs, name))
         shutil.copy(TOOL, os.path.join(rootfs, "bin/tool"))
-        subprocess.run(["runc", "spec", "--bundle", self.bundle], check=True)
+        rootless = [] if os.geteuid() == 0 else ["--rootless"]
+        subprocess.run(["runc", "spec", "--bundle", self.bundle, *rootless], check=True)
         path = os.path.join(self.bundle, "config.json")
         with open(path) as f:
             spec = json.load(f)
