@@ -7,6 +7,7 @@ load lib
 
 setup() {
 	cleat_setup
+	needs_way direct -- "this has a cleatd of its own"
 	make_bundle "$BUNDLE"
 }
 
@@ -53,7 +54,6 @@ calls() { # CASE
 	local call=$BATS_TEST_DIRNAME/../supervisor/call.py ns
 
 	[[ $RUNTIME == runc ]] || skip "the set names runc"
-	[[ $WAY == direct ]] || skip "this test starts a cleatd of its own"
 	echo '{"v": 1, "runtime": "mine"}' >"$T/cleatd.json"
 	echo "{\"v\": 1, \"runtimes\": {\"mine\": {\"kind\": \"runc\", \"root\": \"$T/own\"}}}" >"$T/runtimes.json"
 	CLEAT_RUNTIMES=$T/runtimes.json background cleatd "$CLEAT_BIN/cleatd" --root "$ROOT" --config "$T/cleatd.json"
@@ -70,7 +70,6 @@ calls() { # CASE
 
 # What it does where it may: test/system/cleatd.bats.
 @test "a cgroup for shims that is not there is told, and they stay in cleatd's" {
-	[[ $WAY == direct ]] || skip "this test starts a cleatd of its own"
 	background cleatd "$CLEAT_BIN/cleatd" --root "$ROOT" --shims-cgroup "/none-$TAG"
 	wait_for 10 cleatd_serves
 	cleat run -d --bundle "$BUNDLE" "$ID"

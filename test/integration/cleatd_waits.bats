@@ -7,6 +7,7 @@ load lib
 
 setup() {
 	cleat_setup
+	needs_way direct -- "this has a cleatd of its own"
 	make_bundle "$BUNDLE" '.process.args = ["/bin/tool", "trap", "USR1", "7"]'
 }
 
