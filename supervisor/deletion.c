@@ -259,11 +259,47 @@ static void answer_kill(struct ttrpc_call *call, struct member *m, const char *t
 			.refuse = refuse_resume });
 }
 
+static void answer_empty(struct ttrpc_call *call, struct member *m, const char *text,
+	const ProtobufCMessage *message)
+{
+	(void)m;
+	(void)text;
+	(void)message;
+	reply_own(call, NULL);
+}
+
+/* It may break off as it ends. */
+static void refuse_empty(
+	struct ttrpc_call *call, struct member *m, const char *text, const struct error *err)
+{
+	if (err->code == CODE_UNAVAILABLE)
+		answer_empty(call, m, text, NULL);
+	else
+		forward_refuse(call, err);
+}
+
+/* A shim that has no container is to end; one that gets one meanwhile takes no notice. */
+static void end_empty(struct member *m, struct ttrpc_call *call)
+{
+	Containerd__Task__V2__ShutdownRequest to = CONTAINERD__TASK__V2__SHUTDOWN_REQUEST__INIT;
+
+	to.id = m->id;
+	forward_begin(m, call,
+		&(struct forward_request){ .service = TASK_SERVICE,
+			.method = "Shutdown",
+			.message = &to.base,
+			.response = &google__protobuf__empty__descriptor,
+			.answer = answer_empty,
+			.refuse = refuse_empty });
+}
+
 static void refuse_kill(
 	struct ttrpc_call *call, struct member *m, const char *text, const struct error *err)
 {
 	(void)text;
-	if (err->code == CODE_NOT_FOUND || err->code == CODE_FAILED_PRECONDITION)
+	if (err->code == CODE_NOT_FOUND && !m->is_made)
+		end_empty(m, call);
+	else if (err->code == CODE_NOT_FOUND || err->code == CODE_FAILED_PRECONDITION)
 		send_delete(m, call, "", answer_own);
 	else
 		forward_refuse(call, err);

@@ -9,7 +9,7 @@
  *
  *   KILLING --answer--> (paused: RESUMING) --> ENDING --exit--> DELETING --answer--> answered
  *
- * where an answer that it has ended already, or never was, is as good as any.
+ * where an answer that it has ended already is as good as any; a shim without a container is told to end.
  */
 
 #include "common/ttrpc_server.h"

@@ -2,7 +2,7 @@
 /*
  * Metrics of many containers at once. Keeps nothing between calls. Subtle: every answer, error or not,
  * counts one down, and the last one, or the time, sends what is there; an answer that comes after that
- * finds the gathering gone.
+ * finds the gathering gone. Of many, one without figures is left out.
  */
 #include "supervisor/metrics.h"
 
@@ -35,6 +35,7 @@ struct gathering {
 	struct event *deadline;
 	struct sample *samples;
 	size_t n_samples, n_waiting;
+	bool is_of_one; /* that was asked for: its error is the answer, and it has its own time */
 };
 
 static void gathering_free(struct gathering *g)
@@ -89,9 +90,13 @@ static void on_stats(
 	struct sample *s = userdata;
 	struct gathering *g = s->gathering;
 
-	(void)err;
 	s->pending = NULL;
 	s->at = clock_now();
+	if (code != 0 && g->is_of_one) {
+		forward_refuse(g->call, err);
+		gathering_free(g);
+		return;
+	}
 	if (code == 0) {
 		size_t n = protobuf_c_message_get_packed_size(message);
 		_cleanup_free_ uint8_t *packed = malloc(n + 1);
@@ -178,6 +183,14 @@ static struct gathering *gathering_new(struct supervisor *s)
 	return NULL;
 }
 
+/* As long as its runtime may take, and a second, so that the shim's own word comes first. */
+static void wait_longer(struct gathering *g, uint32_t ms)
+{
+	const struct timeval tv = { ms / 1000 + 1, ms % 1000 * 1000 };
+
+	evtimer_add(g->deadline, &tv);
+}
+
 void metrics_begin(struct supervisor *s, struct ttrpc_call *call, const char *ns,
 	const Containerd__Services__Tasks__V1__MetricsRequest *request)
 {
@@ -199,6 +212,9 @@ void metrics_begin(struct supervisor *s, struct ttrpc_call *call, const char *ns
 	g->call = call;
 	ask_all(g, s, ns, filter);
 	filter_free(filter);
+	g->is_of_one = request->n_filters > 0 && g->n_samples == 1;
+	if (g->is_of_one)
+		wait_longer(g, s->config.deadline_ms);
 	if (g->n_waiting == 0)
 		reply(g);
 	else

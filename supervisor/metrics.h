@@ -3,7 +3,8 @@
 
 /*
  * Tasks.Metrics: every matching container's Stats, gathered. One that has none to tell (it does not run,
- * its shim hangs) is left out, as containerd leaves it out; none is waited for beyond METRICS_MS.
+ * its shim hangs) is left out, as containerd leaves it out; none is waited for beyond METRICS_MS. Where the
+ * filters leave a single one, it is given the time that its runtime may take, and its error is the answer.
  */
 
 #include "common/ttrpc_server.h"

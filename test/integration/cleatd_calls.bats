@@ -78,3 +78,10 @@ calls() { # CASE
 		"$(cat "/proc/${PID[cleatd]}/cgroup")"
 	cleat delete --force "$ID"
 }
+
+@test "a shim that has no container is ended by a deletion by force" {
+	start_cleatd
+	"$CLEAT_BIN/cleat-shim" -root "$ROOT" -namespace default -id "$ID" start
+	cleat delete --force "$ID"
+	wait_for 5 nothing_left
+}

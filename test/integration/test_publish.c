@@ -4,6 +4,7 @@
  * late, is stopped, killed, slow or refuses. Whatever it does, what it has taken in the end is what
  * the shim told its other subscribers, complete and in order.
  * deadline: 300
+ * waits: may run beside others
  */
 #include <poll.h>
 #include <setjmp.h>

@@ -3,6 +3,7 @@
  * How logging programs of binary:// end: those that die while there is something to read, those that do
  * not end, and those that are there when a process is deleted or the shim is told to end.
  * deadline: 300
+ * waits: may run beside others
  */
 #include "test/integration/races.h"
 
