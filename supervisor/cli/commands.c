@@ -23,6 +23,7 @@ const struct command *const commands[] = {
 	&command_state,
 	&command_events,
 	&command_stats,
+	&command_top,
 	&command_wait,
 	&command_shim,
 	&command_version,

@@ -9,6 +9,6 @@ extern const struct command command_run, command_create, command_start, command_
 extern const struct command command_kill, command_pause, command_resume;
 extern const struct command command_delete;
 extern const struct command command_exec, command_ps, command_update, command_checkpoint;
-extern const struct command command_list, command_state, command_events, command_stats,
+extern const struct command command_list, command_state, command_events, command_stats, command_top,
 	command_wait;
 extern const struct command command_shim, command_version, command_help;
