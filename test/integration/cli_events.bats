@@ -148,3 +148,41 @@ has_topic() { # FILE TOPIC
 	assert_status 125
 	assert_equal "$stderr" "cleat: container nope: does not exist"
 }
+
+@test "only those that a filter matches, by what is printed" {
+	local filtered
+
+	cleat run -d --bundle "$BUNDLE" "$ID"
+	run "-3" cleat exec --exec-id probe "$ID" tool exit 3
+	filtered() { # NAME FILTER...
+		local name=$1 options=() filter
+
+		for filter in "${@:2}"; do
+			options+=(--filter "$filter")
+		done
+		background "$name" "$CLEAT" --root "$ROOT" events --since 0 "${options[@]}" "$ID"
+	}
+	filtered exits topic==/tasks/exit
+	filtered both 'topic==/tasks/exit,exit_status!=0' 'event.exec_id==probe,topic~=/added$/'
+	filtered none namespace==other
+	filtered init 'exec_id!=probe,exit_status'
+	background all "$CLEAT" --root "$ROOT" events --since 0 "$ID"
+	wait_for 5 has_topic "$T/all.out" /tasks/exit
+	cleat delete --force "$ID"
+	finish exits
+	assert_equal "$(jq -c '[.exec_id, .exit_status]' <<<"$output" | tr '\n' ' ')" '["probe",3] [null,137] '
+	finish both
+	assert_equal "$(jq -r .topic <<<"$output" | tr '\n' ' ')" "/tasks/exec-added /tasks/exit /tasks/exit "
+	finish none
+	assert_status 0
+	assert_equal "$output" ""
+	finish init
+	assert_equal "$(jq -r .topic <<<"$output" | sort -u | tr '\n' ' ')" "/tasks/delete /tasks/exit "
+	finish all
+}
+
+@test "a filter that is none is told by its word and place" {
+	run --separate-stderr cleat events --filter 'topic=/x'
+	assert_status 125
+	assert_equal "$stderr" 'cleat: filter "topic=/x": unexpected "=" at 6, expected "==", "!=" or "~="'
+}
