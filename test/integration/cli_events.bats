@@ -150,8 +150,6 @@ has_topic() { # FILE TOPIC
 }
 
 @test "only those that a filter matches, by what is printed" {
-	local filtered
-
 	cleat run -d --bundle "$BUNDLE" "$ID"
 	run "-3" cleat exec --exec-id probe "$ID" tool exit 3
 	filtered() { # NAME FILTER...

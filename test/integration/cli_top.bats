@@ -21,8 +21,8 @@ teardown() {
 }
 
 # A shell in a terminal of 80 x 24 whose prompt is "> ", with cleat's path in C.
-open_terminal() { # [WIDTH HEIGHT]
-	tmux -f /dev/null new-session -d -x "${1:-80}" -y "${2:-24}" \
+open_terminal() {
+	tmux -f /dev/null new-session -d -x 80 -y 24 \
 		"PS1='> ' C='$CLEAT --root $ROOT' exec bash --norc --noprofile" 3>&-
 	wait_for 10 shows_line "^>"
 }
