@@ -60,7 +60,7 @@ assert_refused() { # REGEX ARGS...
 @test "unknown commands, and those of later versions" {
 	local command
 
-	for command in nope attach logs top gc doctor completion; do
+	for command in nope attach; do
 		assert_refused "unknown command \"$command\"" $command
 	done
 	assert_refused "unknown command \"nope\"" shim nope
