@@ -146,6 +146,18 @@ bool socket_file_is_live(const char *path)
 	return connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 || errno == EAGAIN;
 }
 
+bool socket_file_is_dead(int folder, const char *name)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un addr;
+	struct stat st;
+
+	if (fd < 0 || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISSOCK(st.st_mode))
+		return false;
+	set_address(&addr, folder, name);
+	return connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 && errno == ECONNREFUSED;
+}
+
 int socket_file_replace(const char *path, int *ret, struct error *err)
 {
 	_cleanup_free_ char *folder = NULL;

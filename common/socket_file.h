@@ -23,5 +23,11 @@ int socket_file_lock(const char *path, int *ret, struct error *err);
 /* Whether somebody listens there. */
 bool socket_file_is_live(const char *path);
 
+/*
+ * Whether it is certain that nobody does: name in folder (a descriptor) is a socket, and the kernel
+ * refuses. Not the opposite of is_live(): what cannot be asked is neither. Any length of path will do.
+ */
+bool socket_file_is_dead(int folder, const char *name);
+
 /* By the lock's holder: makes it at path, where a socket that nobody serves is replaced. */
 int socket_file_replace(const char *path, int *ret, struct error *err);

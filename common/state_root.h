@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The folders above the containers' own; for state_dir.c. What others need is in state_dir.h. */
+/*
+ * The folders above the containers' own; for state_dir.c, and for who looks for what nobody owns. What
+ * others need is in state_dir.h.
+ */
 
 #include <stdbool.h>
 

@@ -53,6 +53,11 @@ static void print_error(const struct error *err)
 	fprintf(stderr, "cleat: %s\n", clean ? clean : code_name(err->code));
 }
 
+void cli_say(const struct error *err)
+{
+	print_error(err);
+}
+
 void cli_complain(const char *id, const struct error *err)
 {
 	_cleanup_error_ struct error copy = ERROR_INIT;
@@ -104,6 +109,16 @@ static int set_root(struct cli *cli, struct error *err)
 	}
 	cli->place.root = cli->root_owned;
 	return 0;
+}
+
+int cli_use_folders(struct cli *cli, struct error *err)
+{
+	if (cli->g.shim)
+		return error_set(err, CODE_INVALID_ARGUMENT,
+			"%s looks at folders, and not at one shim: --shim does not go with it",
+			cli->command->name);
+	cli->place.via = CLIENT_VIA_DIRECT;
+	return set_root(cli, err);
 }
 
 static int set_deadline(struct cli *cli, struct error *err)

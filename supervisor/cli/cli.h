@@ -80,5 +80,14 @@ int cli_main(int argc, char **argv);
 /* Prints an error that does not change what the program exits with. */
 void cli_complain(const char *id, const struct error *err);
 
+/* The same where err's sentence names the thing already. */
+void cli_say(const struct error *err);
+
+/*
+ * For a command that is alone, and about the folders below the root whoever serves: settles the root.
+ * CODE_INVALID_ARGUMENT with --shim, CODE_FAILED_PRECONDITION where there is no root (it is NULL then).
+ */
+int cli_use_folders(struct cli *cli, struct error *err);
+
 /* The whole of stdout is written: 0, or a code that names stdout. */
 int cli_flush(struct error *err);

@@ -26,6 +26,7 @@ const struct command *const commands[] = {
 	&command_top,
 	&command_wait,
 	&command_shim,
+	&command_gc,
 	&command_version,
 	&command_help,
 	NULL,

@@ -64,6 +64,31 @@ static void test_full_is_live(void **state)
 	close(fd);
 }
 
+/* Dead is what the kernel refuses; what is not there, is no socket, or is busy is not dead. */
+static void test_certainly_dead(void **state)
+{
+	struct bed *bed = *state;
+	struct error err = ERROR_INIT;
+	char path[128];
+	int fd, dgram = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	write_text(bed->dir, "file", "precious");
+	assert_false(socket_file_is_dead(bed->dir, "none"));
+	assert_false(socket_file_is_dead(bed->dir, "file"));
+	snprintf(path, sizeof(path), "%s/sock", bed->path);
+	assert_ok(socket_file_replace(path, &fd, &err), &err);
+	assert_false(socket_file_is_dead(bed->dir, "sock"));
+	close(fd);
+	assert_true(socket_file_is_dead(bed->dir, "sock"));
+	assert_int_equal(symlinkat("sock", bed->dir, "link"), 0);
+	assert_false(socket_file_is_dead(bed->dir, "link"));
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/dgram", bed->path);
+	assert_int_equal(bind(dgram, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_false(socket_file_is_dead(bed->dir, "dgram"));
+	close(dgram);
+}
+
 static void test_what_is_no_socket(void **state)
 {
 	struct bed *bed = *state;
@@ -115,6 +140,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		bed_test(test_replaced),
 		bed_test(test_full_is_live),
+		bed_test(test_certainly_dead),
 		bed_test(test_what_is_no_socket),
 		bed_test(test_lock_waits),
 	};
