@@ -120,7 +120,8 @@ $(BIN)/cleat-shim: $(O)/shim/main.o $(O)/libshim.a $(O)/libcommon.a $(O)/libprot
 $(addprefix $(BIN)/,$(DROP_INS)): $(BIN)/cleat-shim
 	ln -sf cleat-shim $@
 
-$(BIN)/cleat: $(O)/supervisor/cli/main.o $(O)/libcli.a $(O)/libcommon.a $(O)/libproto.a
+# of libsupervisor.a it takes the reader of cleatd.json, for `cleat doctor`
+$(BIN)/cleat: $(O)/supervisor/cli/main.o $(O)/libcli.a $(O)/libsupervisor.a $(O)/libcommon.a $(O)/libproto.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) $(DYN_LINK) $(LDFLAGS) -o $@ $^ $(CLI_LIBS)
 
@@ -164,7 +165,7 @@ $(BIN)/man/%: common/man/%.scd
 UNIT := $(patsubst test/unit/%.c,$(O)/test/unit/%,$(wildcard test/unit/test_*.c))
 .PRECIOUS: $(O)/test/unit/%.o
 
-$(O)/test/unit/%: $(O)/test/unit/%.o $(O)/libsupervisor.a $(O)/libcli.a $(O)/libshim.a \
+$(O)/test/unit/%: $(O)/test/unit/%.o $(O)/libcli.a $(O)/libsupervisor.a $(O)/libshim.a \
 		$(O)/libcommon.a $(O)/libproto.a
 	$(CC) $(LDFLAGS_ALL) -pie $(LDFLAGS) -o $@ $^ $(LIBS) $(SYSTEMD_LIBS) -lcmocka
 
@@ -314,7 +315,7 @@ bench: all $(O)/test/bench/sink $(O)/test/bench/rpc
 FUZZERS      := $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 60
 
-build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o build/fuzz/libsupervisor.a build/fuzz/libcli.a \
+build/fuzz/fuzz_%: build/fuzz/test/fuzz/fuzz_%.o build/fuzz/libcli.a build/fuzz/libsupervisor.a \
 		build/fuzz/libshim.a build/fuzz/libcommon.a build/fuzz/libproto.a
 	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -pie $(LDFLAGS) -o $@ $^ $(LIBS) $(SYSTEMD_LIBS)
 .PRECIOUS: build/fuzz/test/fuzz/%.o

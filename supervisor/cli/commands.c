@@ -27,6 +27,7 @@ const struct command *const commands[] = {
 	&command_wait,
 	&command_shim,
 	&command_gc,
+	&command_doctor,
 	&command_version,
 	&command_help,
 	NULL,
