@@ -191,8 +191,7 @@ static int set_via(struct cli *cli, struct error *err)
 	return r;
 }
 
-/* A mistake on the command line: the sentence, and where to look. */
-static int usage_error(const struct command *command, struct error *err)
+int command_misused(const struct command *command, struct error *err)
 {
 	_cleanup_free_ char *said = strdup(error_message(err));
 
@@ -215,7 +214,7 @@ static int check_arguments(
 		error_set(err, CODE_INVALID_ARGUMENT, "too %s arguments; usage: cleat %s%s%s",
 			argc < command->n_min ? "few" : "many", command->name,
 			*command->usage ? " " : "", command->usage);
-	return usage_error(command, err);
+	return command_misused(command, err);
 }
 
 static int run_sub(struct cli *cli, int argc, char **argv, struct error *err);
@@ -231,7 +230,7 @@ static int run_command(struct cli *cli, int argc, char **argv, struct error *err
 		return error_errno(err, -ENOMEM, "%s", command->name);
 	r = options_parse(sets, 2, argc, argv, &n, err);
 	if (r != 0) {
-		r = usage_error(command, err);
+		r = command_misused(command, err);
 	} else if (cli->g.help) {
 		help_command(command);
 		r = cli_flush(err);
@@ -253,13 +252,13 @@ static int run_command(struct cli *cli, int argc, char **argv, struct error *err
 static int run_sub(struct cli *cli, int argc, char **argv, struct error *err)
 {
 	for (const struct command *const *c = cli->command->subs; *c; c++) {
-		if (strcmp(strrchr((*c)->name, ' ') + 1, argv[0]) != 0)
+		if (strcmp(command_word(*c), argv[0]) != 0)
 			continue;
 		cli->command = *c;
 		return run_command(cli, argc - 1, argv + 1, err);
 	}
-	error_set(err, CODE_INVALID_ARGUMENT, "unknown command \"%s\"", argv[0]);
-	return usage_error(cli->command, err);
+	command_unknown(cli->command->subs, argv[0], err);
+	return command_misused(cli->command, err);
 }
 
 static int run_cli(struct cli *cli, int argc, char **argv, struct error *err)
@@ -268,7 +267,7 @@ static int run_cli(struct cli *cli, int argc, char **argv, struct error *err)
 	int n;
 
 	if (options_parse(sets, 1, argc, argv, &n, err) != 0)
-		return usage_error(NULL, err);
+		return command_misused(NULL, err);
 	if (cli->g.version) {
 		printf("cleat " CLEAT_VERSION "\n");
 		return cli_flush(err);
@@ -281,9 +280,10 @@ static int run_cli(struct cli *cli, int argc, char **argv, struct error *err)
 		return cli_flush(err);
 	}
 	cli->command = command_find(argv[n]);
-	if (!cli->command)
-		return error_set(err, CODE_INVALID_ARGUMENT,
-			"unknown command \"%s\"; see `cleat --help`", argv[n]);
+	if (!cli->command) {
+		command_unknown(commands, argv[n], err);
+		return command_misused(NULL, err);
+	}
 	return run_command(cli, argc - n - 1, argv + n + 1, err);
 }
 

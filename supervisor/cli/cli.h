@@ -71,6 +71,21 @@ extern const struct command *const commands[];
 /* By name or alias; NULL if there is none. */
 const struct command *command_find(const char *name);
 
+/* What it is called below the command that it is a part of: "list" of "shim list". */
+const char *command_word(const struct command *command);
+
+/*
+ * CODE_INVALID_ARGUMENT: typed is none of these (which end with NULL), and which one may have been
+ * meant.
+ */
+int command_unknown(const struct command *const *among, const char *typed, struct error *err);
+
+/*
+ * Makes a mistake on the command line the whole sentence: whose it is, and where to look. command: NULL
+ * for that of cleat itself.
+ */
+int command_misused(const struct command *command, struct error *err);
+
 /* The options that every command has. */
 extern const struct option global_options[];
 

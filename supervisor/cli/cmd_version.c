@@ -57,9 +57,10 @@ static int run_help(struct cli *cli, const void *options, int argc, char **argv,
 
 	(void)cli;
 	(void)options;
-	if (argc > 0 && !command)
-		return error_set(err, CODE_INVALID_ARGUMENT,
-			"unknown command \"%s\"; see `cleat --help`", argv[0]);
+	if (argc > 0 && !command) {
+		command_unknown(commands, argv[0], err);
+		return command_misused(NULL, err);
+	}
 	if (command)
 		help_command(command);
 	else

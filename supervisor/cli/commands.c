@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "supervisor/cli/cli.h"
+#include "supervisor/cli/nearest.h"
 
 const struct command *const commands[] = {
 	&command_run,
@@ -40,4 +41,25 @@ const struct command *command_find(const char *name)
 			((*c)->alias && strcmp((*c)->alias, name) == 0))
 			return *c;
 	return NULL;
+}
+
+const char *command_word(const struct command *command)
+{
+	const char *space = strrchr(command->name, ' ');
+
+	return space ? space + 1 : command->name;
+}
+
+int command_unknown(const struct command *const *among, const char *typed, struct error *err)
+{
+	struct nearest nearest = nearest_to(typed, strlen(typed));
+
+	for (const struct command *const *c = among; *c; c++) {
+		nearest_offer(&nearest, command_word(*c));
+		nearest_offer(&nearest, (*c)->alias);
+	}
+	if (nearest.word)
+		return error_set(err, CODE_INVALID_ARGUMENT,
+			"unknown command \"%s\" (did you mean \"%s\"?)", typed, nearest.word);
+	return error_set(err, CODE_INVALID_ARGUMENT, "unknown command \"%s\"", typed);
 }

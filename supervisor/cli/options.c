@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "supervisor/cli/nearest.h"
+
 struct found {
 	const struct option *option;
 	void *target;
@@ -44,6 +46,20 @@ static bool find_letter(
 	return false;
 }
 
+static int refuse_name(
+	const struct option_set *sets, size_t n_sets, const char *name, size_t n, struct error *err)
+{
+	struct nearest nearest = nearest_to(name, n);
+
+	for (size_t i = 0; i < n_sets; i++)
+		for (const struct option *o = sets[i].options; o && o->name; o++)
+			nearest_offer(&nearest, o->name);
+	if (nearest.word)
+		return error_set(err, CODE_INVALID_ARGUMENT,
+			"unknown option --%.*s (did you mean --%s?)", (int)n, name, nearest.word);
+	return error_set(err, CODE_INVALID_ARGUMENT, "unknown option --%.*s", (int)n, name);
+}
+
 static int store(const struct found *f, const char *value, struct error *err)
 {
 	char *at = (char *)f->target + f->option->offset;
@@ -71,7 +87,7 @@ static int parse_long(const struct option_set *sets, size_t n_sets, int argc, ch
 	struct found f;
 
 	if (!find_name(sets, n_sets, name, n, &f))
-		return error_set(err, CODE_INVALID_ARGUMENT, "unknown option --%.*s", (int)n, name);
+		return refuse_name(sets, n_sets, name, n, err);
 	if (!f.option->value && value)
 		return error_set(
 			err, CODE_INVALID_ARGUMENT, "option --%s takes no value", f.option->name);

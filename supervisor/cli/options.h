@@ -49,7 +49,8 @@ struct option_set {
 /*
  * Reads options from argv[0] on; an option is looked for in sets in turn. *ret_n: how many
  * arguments were options ("--" included). --name=VALUE, --name VALUE, -nVALUE, -n VALUE, and
- * flags in one word (-it). CODE_INVALID_ARGUMENT names the option. Single values point into argv.
+ * flags in one word (-it). CODE_INVALID_ARGUMENT names the option, and where it is none
+ * the one that may have been meant. Single values point into argv.
  */
 int options_parse(const struct option_set *sets, size_t n_sets, int argc, char *const *argv,
 	int *ret_n, struct error *err);

@@ -67,6 +67,18 @@ assert_refused() { # REGEX ARGS...
 	assert_refused "no command"
 }
 
+@test "a mistyped command or option: the nearest one that there is" {
+	assert_refused '^cleat: unknown command "lsit" \(did you mean "list"\?\); see `cleat --help`$' lsit
+	assert_refused 'unknown command "chekpiont" \(did you mean "checkpoint"\?\)' chekpiont
+	assert_refused 'unknown command "stat" \(did you mean "start"\?\)' help stat
+	assert_refused '^cleat: shim: unknown command "lst" \(did you mean "list"\?\); see `cleat shim --help`$' shim lst
+	assert_refused 'unknown option --fromat \(did you mean --format\?\); see `cleat --help`' --fromat=json list
+	assert_refused '^cleat: run: unknown option --bundel \(did you mean --bundle\?\); see `cleat run --help`$' \
+		run --bundel web x
+	# another command's is not meant
+	assert_refused 'list: unknown option --bundel; see' list --bundel
+}
+
 @test "too few and too many arguments" {
 	assert_refused "too few arguments" run
 	assert_refused "too few arguments" kill
