@@ -266,6 +266,9 @@ analyze: $(PB_SRC)
 # The programs find cleat-shim beside themselves; containerd finds its shim on the PATH by name; the units
 # name the programs where they are installed (PREFIX=/usr/local and /usr are places where systemd looks).
 UNIT_DIR := $(PREFIX)/lib/systemd/system
+# where Debian's shells look; its zsh has one folder for packages, and another below /usr/local
+BASH_DIR := $(PREFIX)/share/bash-completion/completions
+ZSH_DIR  := $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 .PHONY: install
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNIT_DIR)
@@ -283,6 +286,10 @@ install: all
 	sed 's|@prefix@|$(PREFIX)|; s|@version@|$(VERSION)|' common/cleat.pc.in \
 		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/cleat.pc
 	install -m 0644 $(MAN3) $(DESTDIR)$(PREFIX)/share/man/man3/
+	install -d $(DESTDIR)$(BASH_DIR) $(DESTDIR)$(ZSH_DIR)
+	$(BIN)/cleat completion bash >$(DESTDIR)$(BASH_DIR)/cleat
+	$(BIN)/cleat completion zsh >$(DESTDIR)$(ZSH_DIR)/_cleat
+	chmod 0644 $(DESTDIR)$(BASH_DIR)/cleat $(DESTDIR)$(ZSH_DIR)/_cleat
 
 # test/soak/test_churn: random calls from clients that are killed, beside a model
 CHURN := $(call obj,$(wildcard test/soak/*.c))

@@ -272,6 +272,27 @@ int runtimes_find(const char *path, const char *name, struct runtime_set *ret, s
 	return r == 0 ? runtimes_find_in(path, buf_head(&text), text.len, name, ret, err) : r;
 }
 
+int runtimes_names(const char *path, struct argv *ret, struct error *err)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT;
+	_cleanup_json_ json_t *j = NULL;
+	int r = json_source_read(path, LIMIT_RUNTIMES_JSON, &text, err);
+	const struct json_source s = { path, buf_head(&text), text.len, err };
+	const char *name;
+	json_t *set;
+
+	if (r == 0)
+		r = json_source_parse(&s, &j);
+	if (r == 0)
+		r = check_document(&s, j);
+	if (r != 0)
+		return r;
+	json_object_foreach (json_object_get(j, "runtimes"), name, set)
+		if (argv_add(ret, name) < 0)
+			return error_errno(err, -ENOMEM, "%s", path);
+	return 0;
+}
+
 int runtime_set_read_in(
 	const char *file, const void *data, size_t n, struct runtime_set *ret, struct error *err)
 {

@@ -52,6 +52,12 @@ int runtimes_find_in(const char *file, const void *data, size_t n, const char *n
 	struct runtime_set *ret, struct error *err);
 
 /*
+ * Adds the names of all sets in the file at path to *ret, in its order. Errors as runtimes_find()'s:
+ * CODE_NOT_FOUND is no such file.
+ */
+int runtimes_names(const char *path, struct argv *ret, struct error *err);
+
+/*
  * One set alone, without a name, as a file's whole content: {"command": "/usr/bin/crun"}. Checked the
  * same way: "FILE:2: options: not a list of strings". Errors as runtimes_find()'s.
  */

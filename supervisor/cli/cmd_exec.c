@@ -40,7 +40,7 @@ static const struct option exec_option_table[] = {
 	OPTION_FLAG('d', "detach", struct exec_options, detach,
 		"return once it has started, and print its exec id"),
 	OPTION_VALUE(0, "exec-id", "ID", struct exec_options, exec_id, "its name [random]"),
-	OPTION_VALUE(0, "cwd", "DIR", struct exec_options, cwd, "its working directory"),
+	OPTION_VALUE(0, "cwd", "PATH", struct exec_options, cwd, "its working directory"),
 	OPTION_MANY('e', "env", "NAME=VALUE", struct exec_options, env, "added; may be repeated"),
 	OPTION_VALUE('u', "user", "UID[:GID]", struct exec_options, user, "who it runs as"),
 	OPTION_MANY('c', "cap", "NAME", struct exec_options, caps, "a capability added"),

@@ -42,9 +42,9 @@ static const struct option run_option_table[] = {
 	CREATE_OPTIONS,
 	KEYRING_OPTION,
 	RUN_OPTIONS,
-	OPTION_VALUE(0, "sdnotify", "MODE", struct create_options, sdnotify,
-		"who says that it is ready: cleat, container, or nobody (ignore)"),
-	OPTION_VALUE(0, "cgroups", "MODE", struct create_options, cgroups,
+	OPTION_CHOICE(0, "sdnotify", "MODE", "cleat container ignore", struct create_options,
+		sdnotify, "who says that it is ready: cleat, container, or nobody (ignore)"),
+	OPTION_CHOICE(0, "cgroups", "MODE", "enabled split", struct create_options, cgroups,
 		"enabled, or split: it and cleat below the cgroup of now"),
 	OPTION_END,
 };

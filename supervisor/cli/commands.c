@@ -29,6 +29,7 @@ const struct command *const commands[] = {
 	&command_shim,
 	&command_gc,
 	&command_doctor,
+	&command_completion,
 	&command_version,
 	&command_help,
 	NULL,

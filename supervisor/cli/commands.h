@@ -11,4 +11,5 @@ extern const struct command command_delete;
 extern const struct command command_exec, command_ps, command_update, command_checkpoint;
 extern const struct command command_list, command_state, command_events, command_stats, command_top,
 	command_wait;
-extern const struct command command_shim, command_gc, command_doctor, command_version, command_help;
+extern const struct command command_shim, command_gc, command_doctor, command_completion,
+	command_version, command_help;

@@ -39,8 +39,8 @@ struct criu_options {
 		OPTION_FLAG(0, "lazy-pages", s, m.lazy_pages, "memory comes page by page"),        \
 		OPTION_FLAG(0, "auto-dedup", s, m.auto_dedup,                                      \
 			"drop what a later image has from those before"),                          \
-		OPTION_VALUE(0, "manage-cgroups-mode", "MODE", s, m.cgroups_mode,                  \
-			"soft, full or strict"),                                                   \
+		OPTION_CHOICE(0, "manage-cgroups-mode", "MODE", "soft full strict", s,             \
+			m.cgroups_mode, "soft, full or strict"),                                   \
 		OPTION_MANY(0, "empty-ns", "NAMESPACE", s, m.empty_namespaces,                     \
 			"leave out what is in it; may be repeated")
 

@@ -14,12 +14,14 @@
 #include "common/error.h"
 
 struct option {
-	char letter;	   /* 'd' for -d; 0: none */
-	const char *name;  /* "detach" for --detach; NULL ends a table */
-	const char *value; /* what its value is called in the help; NULL: a flag */
-	const char *help;  /* one line */
-	size_t offset;	   /* of a bool, a const char * or, with many, a struct argv */
-	bool many;	   /* may be repeated: values are added, copied */
+	char letter;	  /* 'd' for -d; 0: none */
+	const char *name; /* "detach" for --detach; NULL ends a table */
+	const char
+		*value;	  /* what its value is called in the help, see completion.h; NULL: a flag */
+	const char *help; /* one line */
+	size_t offset;	  /* of a bool, a const char * or, with many, a struct argv */
+	bool many;	  /* may be repeated: values are added, copied */
+	const char *choices; /* all that its value may be, words with a space between; or NULL */
 };
 
 #define OPTION_FLAG(l, n, s, m, h)                                                                 \
@@ -29,6 +31,11 @@ struct option {
 #define OPTION_VALUE(l, n, v, s, m, h)                                                             \
 	{                                                                                          \
 		.letter = (l), .name = (n), .value = (v), .help = (h), .offset = offsetof(s, m)    \
+	}
+#define OPTION_CHOICE(l, n, v, c, s, m, h)                                                         \
+	{                                                                                          \
+		.letter = (l), .name = (n), .value = (v), .choices = (c), .help = (h),             \
+		.offset = offsetof(s, m)                                                           \
 	}
 #define OPTION_MANY(l, n, v, s, m, h)                                                              \
 	{                                                                                          \

@@ -40,14 +40,22 @@ dest/opt/cleat/lib/systemd/system/cleat-containers.service f644
 dest/opt/cleat/lib/systemd/system/cleat@.service f644
 dest/opt/cleat/lib/systemd/system/cleatd.service f644
 dest/opt/cleat/lib/systemd/system/cleatd.socket f644
+dest/opt/cleat/share/bash-completion/completions/cleat f644
 dest/opt/cleat/share/man/man3/cleat_client_open.3 f644
 dest/opt/cleat/share/man/man3/cleat_process.3 f644
 dest/opt/cleat/share/man/man3/cleat_wait_begin.3 f644
-dest/opt/cleat/share/man/man3/libcleat.3 f644"
+dest/opt/cleat/share/man/man3/libcleat.3 f644
+dest/opt/cleat/share/zsh/site-functions/_cleat f644"
 	# twice is no more than once
 	install_to DESTDIR="$T/work/dest" PREFIX=/opt/cleat
 	assert_equal "$(find "$T/work/dest/opt/cleat/bin" -type l -printf '%l\n')" "cleat-shim
 cleat-shim"
+}
+
+@test "shells find their completion, and what it says" {
+	install_to DESTDIR="$T/work/dest" PREFIX=/usr
+	assert_equal "$(cat "$T/work/dest/usr/share/bash-completion/completions/cleat")" "$("$CLEAT" completion bash)"
+	assert_equal "$(cat "$T/work/dest/usr/share/zsh/vendor-completions/_cleat")" "$("$CLEAT" completion zsh)"
 }
 
 @test "what is installed finds its own shim, and runs" {

@@ -239,6 +239,25 @@ static void test_path(void **state)
 	unsetenv(RUNTIMES_VARIABLE);
 }
 
+static void test_names(void **state)
+{
+	struct bed *bed = *state;
+	_cleanup_argv_ struct argv names = ARGV_INIT;
+	struct error err = ERROR_INIT;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/r.json", bed->path);
+	assert_error(runtimes_names(path, &names, &err), &err, CODE_NOT_FOUND, NULL);
+	write_text(bed->dir, "r.json", "{\"v\": 1, \"runtimes\": {\"b\": {}, \"a\": {}}}");
+	assert_ok(runtimes_names(path, &names, &err), &err);
+	assert_int_equal(names.n, 2);
+	assert_string_equal(names.v[0], "b");
+	assert_string_equal(names.v[1], "a");
+	write_text(bed->dir, "r.json", "{\"v\": 1, \"runtimes\": {\"b\": {}, \"a\": 1}}");
+	assert_error(runtimes_names(path, &names, &err), &err, CODE_INVALID_ARGUMENT, NULL);
+	assert_int_equal(names.n, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -249,6 +268,7 @@ int main(void)
 		cmocka_unit_test(test_alone),
 		bed_test(test_alone_file),
 		bed_test(test_sizes),
+		bed_test(test_names),
 		cmocka_unit_test(test_path),
 	};
 
