@@ -72,10 +72,10 @@ PROGRAMS := $(BIN)/cleat $(BIN)/cleat-shim $(CLEATD) $(addprefix $(BIN)/,$(DROP_
 UNITS    := cleatd.service cleatd.socket cleat-containers.service cleat@.service
 
 LIBRARY  := $(BIN)/libcleat.a $(BIN)/libcleat.so.$(VERSION)
-MAN3     := $(patsubst common/man/%.scd,$(BIN)/man/%,$(wildcard common/man/*.3.scd))
+MAN      := $(patsubst %.scd,$(BIN)/man/%,$(notdir $(wildcard common/man/*.scd supervisor/man/*.scd)))
 
 .PHONY: all
-all: $(PROGRAMS) $(LIBRARY) $(MAN3)
+all: $(PROGRAMS) $(LIBRARY) $(MAN)
 
 # --- generated code: its own flags, no warnings of ours ---
 $(GEN)/%.pb-c.c $(GEN)/%.pb-c.h &: proto/%.proto
@@ -156,10 +156,16 @@ $(BIN)/libcleat.so.$(VERSION): $(O)/libcleat.o common/cleat.map
 	$(CC) -shared $(call NO_SAN,$(LDFLAGS_ALL)) -Wl,-z,defs -Wl,-soname,libcleat.so.0 \
 		-Wl,--version-script=common/cleat.map $(LDFLAGS) -o $@ $< $(LIBS) -lpthread
 
-# Pages of section 3.
-$(BIN)/man/%: common/man/%.scd
+# --- the manual: section 3 beside the library, the others beside the programs that most of it is about ---
+define page
 	@mkdir -p $(@D)
 	scdoc <$< >$@
+endef
+
+$(BIN)/man/%: common/man/%.scd
+	$(page)
+$(BIN)/man/%: supervisor/man/%.scd
+	$(page)
 
 # --- tests ---
 UNIT := $(patsubst test/unit/%.c,$(O)/test/unit/%,$(wildcard test/unit/test_*.c))
@@ -266,6 +272,7 @@ analyze: $(PB_SRC)
 # The programs find cleat-shim beside themselves; containerd finds its shim on the PATH by name; the units
 # name the programs where they are installed (PREFIX=/usr/local and /usr are places where systemd looks).
 UNIT_DIR := $(PREFIX)/lib/systemd/system
+MAN_DIRS := $(addprefix share/man/man,1 3 5 8)
 # where Debian's shells look; its zsh has one folder for packages, and another below /usr/local
 BASH_DIR := $(PREFIX)/share/bash-completion/completions
 ZSH_DIR  := $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
@@ -278,14 +285,16 @@ install: all
 			chmod 0644 $(DESTDIR)$(UNIT_DIR)/$$unit || exit; \
 	done
 	for name in $(DROP_INS); do ln -sf cleat-shim $(DESTDIR)$(PREFIX)/bin/$$name || exit; done
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/,include lib/pkgconfig share/man/man3)
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,include lib/pkgconfig $(MAN_DIRS))
 	install -m 0644 common/cleat.h $(DESTDIR)$(PREFIX)/include/
 	install -m 0644 $(LIBRARY) $(DESTDIR)$(PREFIX)/lib/
 	ln -sf libcleat.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libcleat.so.0
 	ln -sf libcleat.so.0 $(DESTDIR)$(PREFIX)/lib/libcleat.so
 	sed 's|@prefix@|$(PREFIX)|; s|@version@|$(VERSION)|' common/cleat.pc.in \
 		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/cleat.pc
-	install -m 0644 $(MAN3) $(DESTDIR)$(PREFIX)/share/man/man3/
+	for page in $(MAN); do \
+		install -m 0644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/ || exit; \
+	done
 	install -d $(DESTDIR)$(BASH_DIR) $(DESTDIR)$(ZSH_DIR)
 	$(BIN)/cleat completion bash >$(DESTDIR)$(BASH_DIR)/cleat
 	$(BIN)/cleat completion zsh >$(DESTDIR)$(ZSH_DIR)/_cleat

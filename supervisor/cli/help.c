@@ -51,7 +51,10 @@ void help_all(void)
 	}
 	printf("\nOptions:\n");
 	print_options(global_options);
-	printf("\n`cleat COMMAND --help` tells more. What cleat itself fails at exits with 125.\n");
+	printf("\nExit status: 0, or of what run, restore, exec and wait are about that of the process,\n"
+	       "128 + N where signal N ended it. 125: cleat itself has failed. 126: the program cannot\n"
+	       "be executed. 127: it is not found.\n"
+	       "\n`cleat COMMAND --help` tells more, and so do the pages of the manual: `man cleat`.\n");
 }
 
 void help_command(const struct command *command)

@@ -41,10 +41,36 @@ dest/opt/cleat/lib/systemd/system/cleat@.service f644
 dest/opt/cleat/lib/systemd/system/cleatd.service f644
 dest/opt/cleat/lib/systemd/system/cleatd.socket f644
 dest/opt/cleat/share/bash-completion/completions/cleat f644
+dest/opt/cleat/share/man/man1/cleat-checkpoint.1 f644
+dest/opt/cleat/share/man/man1/cleat-completion.1 f644
+dest/opt/cleat/share/man/man1/cleat-create.1 f644
+dest/opt/cleat/share/man/man1/cleat-delete.1 f644
+dest/opt/cleat/share/man/man1/cleat-events.1 f644
+dest/opt/cleat/share/man/man1/cleat-exec.1 f644
+dest/opt/cleat/share/man/man1/cleat-help.1 f644
+dest/opt/cleat/share/man/man1/cleat-kill.1 f644
+dest/opt/cleat/share/man/man1/cleat-list.1 f644
+dest/opt/cleat/share/man/man1/cleat-pause.1 f644
+dest/opt/cleat/share/man/man1/cleat-ps.1 f644
+dest/opt/cleat/share/man/man1/cleat-restore.1 f644
+dest/opt/cleat/share/man/man1/cleat-resume.1 f644
+dest/opt/cleat/share/man/man1/cleat-run.1 f644
+dest/opt/cleat/share/man/man1/cleat-shim.1 f644
+dest/opt/cleat/share/man/man1/cleat-start.1 f644
+dest/opt/cleat/share/man/man1/cleat-state.1 f644
+dest/opt/cleat/share/man/man1/cleat-stats.1 f644
+dest/opt/cleat/share/man/man1/cleat-update.1 f644
+dest/opt/cleat/share/man/man1/cleat-version.1 f644
+dest/opt/cleat/share/man/man1/cleat-wait.1 f644
+dest/opt/cleat/share/man/man1/cleat.1 f644
 dest/opt/cleat/share/man/man3/cleat_client_open.3 f644
 dest/opt/cleat/share/man/man3/cleat_process.3 f644
 dest/opt/cleat/share/man/man3/cleat_wait_begin.3 f644
 dest/opt/cleat/share/man/man3/libcleat.3 f644
+dest/opt/cleat/share/man/man5/cleat-runtimes.json.5 f644
+dest/opt/cleat/share/man/man5/cleatd.json.5 f644
+dest/opt/cleat/share/man/man8/cleat-shim.8 f644
+dest/opt/cleat/share/man/man8/cleatd.8 f644
 dest/opt/cleat/share/zsh/site-functions/_cleat f644"
 	# twice is no more than once
 	install_to DESTDIR="$T/work/dest" PREFIX=/opt/cleat
