@@ -49,7 +49,7 @@ enum command_group {
 struct command {
 	const char *name, *alias;
 	enum command_group group;
-	const char *usage; /* what follows the name: "[OPTIONS] ID [SIGNAL]" */
+	const char *usage; /* what follows the name: "[OPTIONS] ID [SIGNAL]"; see completion.h */
 	const char *brief; /* one line for the list of commands */
 	const char *more;  /* what else its --help says, wrapped at 80 columns; may be NULL */
 	const struct option *options; /* may be NULL */

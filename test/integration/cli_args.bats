@@ -33,17 +33,19 @@ assert_refused() { # REGEX ARGS...
 	run cleat --help
 	assert_status 0
 	for command in run create start restore exec kill pause resume ps update checkpoint state list \
-		stats wait events delete shim version help; do
+		stats wait events delete shim completion version help; do
 		assert_match "$output" "  $command +[A-Z]"
 	done
 	for command in run create start restore exec kill pause resume ps update checkpoint state list ls \
-		stats wait events delete rm shim version help "shim list" "shim ping" "shim exit"; do
+		stats wait events delete rm shim completion version help "shim list" "shim ping" "shim exit"; do
 		# shellcheck disable=SC2086 # two words
 		run --separate-stderr cleat $command --help
 		assert_status 0
 		assert_match "$output" "^Usage: cleat "
 		assert_equal "$stderr" ""
 	done
+	run cleat --help
+	assert_match "$output" "Exit status: .*125: .*126: .*127: "
 	run cleat help kill
 	assert_match "$output" "--all"
 }

@@ -163,7 +163,7 @@ options_of() { # COMMAND...
 	assert_match "$stderr" '"fish" is neither bash nor zsh'
 }
 
-@test "the script for bash is loaded by its completion, and by source alone" {
+@test "the script for bash can be sourced by itself, under set -u too" {
 	# shellcheck disable=SC2016
 	run bash -uc 'source <("$1" completion bash); complete -p cleat' - "$CLEAT"
 	assert_status 0
