@@ -19,6 +19,12 @@ install_to() { # VARIABLE=VALUE...
 		>"$T/make.out" 2>&1 </dev/null 3>&- || { cat "$T/make.out"; return 1; }
 }
 
+# One of section 1 for each command (integration/manual), and its front page.
+man_pages() {
+	(cd "$SOURCE/supervisor/man" && printf 'dest/opt/cleat/share/man/man1/%s f644\n' *.1.scd) |
+		sed 's/\.scd / /' | LC_ALL=C sort
+}
+
 @test "programs and units below DESTDIR and PREFIX, and nothing else" {
 	local cleatd=''
 
@@ -41,28 +47,7 @@ dest/opt/cleat/lib/systemd/system/cleat@.service f644
 dest/opt/cleat/lib/systemd/system/cleatd.service f644
 dest/opt/cleat/lib/systemd/system/cleatd.socket f644
 dest/opt/cleat/share/bash-completion/completions/cleat f644
-dest/opt/cleat/share/man/man1/cleat-checkpoint.1 f644
-dest/opt/cleat/share/man/man1/cleat-completion.1 f644
-dest/opt/cleat/share/man/man1/cleat-create.1 f644
-dest/opt/cleat/share/man/man1/cleat-delete.1 f644
-dest/opt/cleat/share/man/man1/cleat-events.1 f644
-dest/opt/cleat/share/man/man1/cleat-exec.1 f644
-dest/opt/cleat/share/man/man1/cleat-help.1 f644
-dest/opt/cleat/share/man/man1/cleat-kill.1 f644
-dest/opt/cleat/share/man/man1/cleat-list.1 f644
-dest/opt/cleat/share/man/man1/cleat-pause.1 f644
-dest/opt/cleat/share/man/man1/cleat-ps.1 f644
-dest/opt/cleat/share/man/man1/cleat-restore.1 f644
-dest/opt/cleat/share/man/man1/cleat-resume.1 f644
-dest/opt/cleat/share/man/man1/cleat-run.1 f644
-dest/opt/cleat/share/man/man1/cleat-shim.1 f644
-dest/opt/cleat/share/man/man1/cleat-start.1 f644
-dest/opt/cleat/share/man/man1/cleat-state.1 f644
-dest/opt/cleat/share/man/man1/cleat-stats.1 f644
-dest/opt/cleat/share/man/man1/cleat-update.1 f644
-dest/opt/cleat/share/man/man1/cleat-version.1 f644
-dest/opt/cleat/share/man/man1/cleat-wait.1 f644
-dest/opt/cleat/share/man/man1/cleat.1 f644
+$(man_pages)
 dest/opt/cleat/share/man/man3/cleat_client_open.3 f644
 dest/opt/cleat/share/man/man3/cleat_process.3 f644
 dest/opt/cleat/share/man/man3/cleat_wait_begin.3 f644
