@@ -84,7 +84,8 @@ static bool read_mount(const char *line, const char *end, char *ret_type, size_t
 		return false;
 	for (int i = 0; i < 4 && point; i++) {
 		point = strchr(point, ' ');
-		point += point != NULL;
+		if (point)
+			point++;
 	}
 	n = strcspn(dash + 3, " ");
 	if (!point || strncmp(point, "/sys/fs/cgroup", 14) != 0 || n >= size)
