@@ -307,6 +307,7 @@ static int open_streams(struct container *c, const struct create_params *params,
 		.io_uid = params->io_uid,
 		.io_gid = params->io_gid,
 		.loggers = c->shim->loggers,
+		.logs = c->shim->logs,
 		.id = c->id,
 	};
 

@@ -44,6 +44,7 @@
 #include "shim/service_monitor.h"
 #include "shim/service_shim.h"
 #include "shim/service_task.h"
+#include "shim/stdio_log.h"
 #include "shim/stdio_logger.h"
 #include "shim/verbs.h"
 
@@ -490,6 +491,8 @@ static int fill(struct shim *shim, const struct shim_options *o, int *listen_fd,
 	if (r == 0)
 		r = open_loggers(shim);
 	if (r == 0)
+		r = stdio_logs_new(shim->base, &shim->logs);
+	if (r == 0)
 		r = events_new(&shim->events);
 	if (r == 0)
 		r = open_publisher(shim, o->ttrpc_address);
@@ -545,6 +548,7 @@ void shim_free(struct shim *shim)
 	publisher_free(shim->publisher);
 	events_free(shim->events);
 	loggers_free(shim->loggers);
+	stdio_logs_free(shim->logs);
 	reaper_free(shim->reaper);
 	free_event(shim->idle_timer);
 	free_event(shim->stop_timer);

@@ -22,12 +22,14 @@
 
 struct container;
 struct loggers;
+struct stdio_logs;
 
 struct shim {
 	struct event_base *base;
 	struct ttrpc_server *server;
 	struct reaper *reaper;
 	struct loggers *loggers;
+	struct stdio_logs *logs;
 	struct events *events;
 	struct publisher *publisher; /* NULL: events are not forwarded */
 	struct ledger *ledger;	     /* open while there is a container */

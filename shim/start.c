@@ -249,6 +249,7 @@ static int fill_exec(struct process *p, const struct exec_params *params, struct
 		.fds = params->fds,
 		.n_fds = params->n_fds,
 		.loggers = p->container->shim->loggers,
+		.logs = p->container->shim->logs,
 		/* a 2017 exec has none that anybody knows before it runs */
 		.id = p->named_by_pid ? p->container->id : p->exec_id,
 	};

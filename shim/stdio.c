@@ -21,6 +21,7 @@
 #include "common/cleanup.h"
 #include "common/fd.h"
 #include "shim/stdio_ends.h"
+#include "shim/stdio_log.h"
 #include "shim/stdio_logger.h"
 #include "shim/stdio_uri.h"
 #include "shim/stream.h"
@@ -35,6 +36,8 @@ struct one {
 	int child;	       /* the process's end, until stdio_begin() */
 	int keep;	       /* the client's FIFO's other end */
 	struct logger *logger; /* stderr's may be stdout's, and is then there */
+	struct stdio_log *log;
+	bool shares_log; /* stderr: stdout's */
 };
 
 struct stdio {
@@ -62,7 +65,8 @@ bool stdio_is_drained(const struct stdio *s)
 		return false;
 	for (int i = OUT; i < N_STREAMS; i++)
 		if ((s->one[i].stream && !stream_has_ended(s->one[i].stream)) ||
-			(s->one[i].logger && !logger_is_done(s->one[i].logger)))
+			(s->one[i].logger && !logger_is_done(s->one[i].logger)) ||
+			(s->one[i].log && !stdio_log_is_done(s->one[i].log)))
 			return false;
 	return true;
 }
@@ -200,6 +204,45 @@ static int open_logger(struct stdio *s, int i, const struct stdio_spec *spec,
 	return r ? r : use_logger(s, i, spec, s->one[i].logger, err);
 }
 
+/* --- formatted logs --- */
+
+static int open_log(struct stdio *s, int i, const struct stdio_spec *spec,
+	const struct stdio_uri *uri, struct error *err)
+{
+	const struct log_file_options options = {
+		.path = uri->path,
+		.format = uri->format,
+		.max_size = uri->max_size,
+		.max_files = uri->max_files,
+	};
+
+	if (!spec->logs)
+		return error_set(err, CODE_UNIMPLEMENTED, "there are no formatted logs here");
+	if (i == IN)
+		return error_set(err, CODE_INVALID_ARGUMENT, "a log is for output only");
+	return stdio_log_new(spec->logs, &options, stdio_output_ended, s, &s->one[i].log, err);
+}
+
+/* The log that a stream goes to. */
+static struct stdio_log *log_of(const struct stdio *s, int i)
+{
+	if (i == IN)
+		return NULL;
+	return i == ERR && s->one[ERR].shares_log ? s->one[OUT].log : s->one[i].log;
+}
+
+static void add_to_log(const struct stdio *s, int i, int near_take)
+{
+	stdio_log_add(log_of(s, i), i == OUT ? STDIO_LOG_OUT : STDIO_LOG_ERR, near_take);
+}
+
+static int start_log(const struct stdio *s, int i, struct error *err)
+{
+	int r = s->one[i].log ? stdio_log_start(s->one[i].log) : 0;
+
+	return r < 0 ? error_errno(err, r, "%s: start its log", stream_names[i]) : 0;
+}
+
 /* The client's end; or, where it is handed over as it is, the process's. */
 static int open_far(struct stdio *s, int i, const struct stdio_spec *spec,
 	const struct stdio_uri *uri, struct error *err)
@@ -218,6 +261,8 @@ static int open_far(struct stdio *s, int i, const struct stdio_spec *spec,
 		return stdio_fifo_write(uri->path, &one->far, &one->keep, err);
 	case STDIO_LOGGER:
 		return open_logger(s, i, spec, uri, err);
+	case STDIO_LOG:
+		return open_log(s, i, spec, uri, err);
 	case STDIO_NULL:
 		break;
 	}
@@ -267,16 +312,22 @@ static int open_one(
 	struct stdio *s, int i, const struct stdio_spec *spec, const char *text, struct error *err)
 {
 	_cleanup_stdio_uri_ struct stdio_uri uri = STDIO_URI_INIT;
-	int near = -1, r;
+	int near = -1, r = 0;
 
-	r = stdio_uri_parse(text, &uri, err);
-	if (!r)
-		r = open_far(s, i, spec, &uri, err);
-	if (r || s->terminal || s->one[i].far.kind == STREAM_NULL)
+	if (!s->one[i].shares_log) {
+		r = stdio_uri_parse(text, &uri, err);
+		if (!r)
+			r = open_far(s, i, spec, &uri, err);
+	}
+	if (r || s->terminal || (s->one[i].far.kind == STREAM_NULL && !log_of(s, i)))
 		return r;
 	r = make_pipe(s, i, spec, &near, err);
 	if (r)
 		return r;
+	if (log_of(s, i)) {
+		add_to_log(s, i, near);
+		return 0;
+	}
 	return make_stream(s, i, (struct stream_end){ near, STREAM_PIPE }, err);
 }
 
@@ -302,6 +353,8 @@ static int open_all(struct stdio *s, const struct stdio_spec *spec, struct error
 	const char *const text[N_STREAMS] = { spec->in, spec->out, spec->err };
 
 	for (int i = 0; i < (s->terminal ? ERR : N_STREAMS); i++) {
+		s->one[i].shares_log = i == ERR && s->one[OUT].log && spec->err &&
+				       strcmp(spec->out, spec->err) == 0;
 		int r = i == ERR && shares_logger(s, spec)
 				? use_logger(s, ERR, spec, s->one[OUT].logger, err)
 				: open_one(s, i, spec, text[i], err);
@@ -350,7 +403,7 @@ void stdio_reopen_pipes(struct stdio *s)
 		int again;
 
 		/* where we copy, the pipe is our own */
-		if (s->one[i].child < 0 || s->one[i].stream ||
+		if (s->one[i].child < 0 || s->one[i].stream || log_of(s, i) ||
 			fd_reopen_pipe(s->one[i].child, &again) < 0)
 			continue;
 		fd_close(&s->one[i].child);
@@ -432,8 +485,11 @@ int stdio_begin(struct stdio *s, struct error *err)
 	s->begun = true;
 	for (int i = 0; i < N_STREAMS; i++)
 		fd_close(&s->one[i].child);
-	for (int i = 0; !r && !s->terminal && i < N_STREAMS; i++)
+	for (int i = 0; !r && !s->terminal && i < N_STREAMS; i++) {
 		r = start_one(s, i, err);
+		if (!r)
+			r = start_log(s, i, err);
+	}
 	return r;
 }
 
@@ -453,6 +509,10 @@ static int attach_one(struct stdio *s, int i, struct error *err)
 
 	if (near < 0)
 		return error_errno(err, -errno, "%s: duplicate the terminal", stream_names[i]);
+	if (log_of(s, i)) {
+		add_to_log(s, i, near);
+		return start_log(s, i, err);
+	}
 	r = make_stream(s, i, (struct stream_end){ near, STREAM_TTY }, err);
 	return r ? r : start_one(s, i, err);
 }
@@ -540,9 +600,12 @@ void stdio_abandon(struct stdio *s)
 	s->on_drained = NULL;
 	for (int i = 0; i < N_STREAMS; i++)
 		stop_one(&s->one[i]);
-	for (int i = OUT; i < N_STREAMS; i++)
+	for (int i = OUT; i < N_STREAMS; i++) {
 		if (s->one[i].logger)
 			logger_end(s->one[i].logger);
+		if (s->one[i].log)
+			stdio_log_stop(s->one[i].log);
+	}
 	fd_close(&s->slave);
 	fd_close(&s->master);
 }
@@ -566,9 +629,13 @@ void stdio_get_counters(const struct stdio *s, struct stdio_counters *ret)
 {
 	uint64_t n[N_STREAMS][2] = { { 0 } };
 
-	for (int i = 0; i < N_STREAMS; i++)
+	for (int i = 0; i < N_STREAMS; i++) {
 		if (s->one[i].stream)
 			stream_get_counters(s->one[i].stream, &n[i][0], &n[i][1]);
+		else if (log_of(s, i))
+			stdio_log_get_counters(log_of(s, i),
+				i == OUT ? STDIO_LOG_OUT : STDIO_LOG_ERR, &n[i][0], &n[i][1]);
+	}
 	for (int i = OUT; i < N_STREAMS; i++)
 		n[i][0] += n_lost(s, i);
 	*ret = (struct stdio_counters){
@@ -589,6 +656,7 @@ void stdio_free(struct stdio *s)
 		stop_one(&s->one[i]);
 		stream_free(s->one[i].stream);
 		logger_release(s->one[i].logger);
+		stdio_log_release(s->one[i].log);
 		fd_close(&s->one[i].keep);
 	}
 	fd_close(&s->slave);

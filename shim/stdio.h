@@ -22,6 +22,11 @@
  *   binary:///path?k=v, binary-v2://
  *                    output only: a program that reads it (stdio_logger.h). One for both where stderr
  *                    has the same URI as stdout, or (as with containerd) none; else one each
+ *   cri:///path?max-size=N&max-files=N, json:///path?...
+ *                    output only: records of Kubernetes' or docker's format (log_split.h), rotated at
+ *                    max-size (bytes, k, m, g; none or 0: never), with max-files files in all (5). One
+ *                    file for both where stderr has the same URI as stdout. Written by a thread
+ *                    (stdio_log.h); what cannot be written is lost and told, as with file://
  * With a terminal stderr is not looked at: the terminal is one stream.
  *
  * Errors name stream and URI: CODE_NOT_FOUND (no such FIFO or program), CODE_UNIMPLEMENTED (a scheme that we
@@ -37,6 +42,7 @@
 struct event_base;
 struct loggers;
 struct stdio;
+struct stdio_logs;
 
 struct stdio_spec {
 	const char *in, *out, *err; /* NULL is "" */
@@ -49,6 +55,7 @@ struct stdio_spec {
 	size_t n_fds;
 	unsigned io_uid, io_gid; /* who owns the pipes that the process gets; 0: as they are */
 	struct loggers *loggers; /* NULL: there are none, CODE_UNIMPLEMENTED */
+	struct stdio_logs *logs; /* NULL: there are none, CODE_UNIMPLEMENTED */
 	const char *id;		 /* what a logger gets as CONTAINER_ID */
 };
 

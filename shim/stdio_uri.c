@@ -13,6 +13,8 @@
 #include "common/cleanup.h"
 #include "common/limits.h"
 
+#define LOG_FILES_DEFAULT 5 /* as the kubelet has it */
+
 void stdio_uri_deinit(struct stdio_uri *u)
 {
 	free(u->path);
@@ -134,6 +136,80 @@ static int parse_file(const char *rest, struct stdio_uri *u, struct error *err)
 	return r;
 }
 
+/* --- cri:// and json:// --- */
+
+/* Bytes, or with k, m or g behind them; the whole of text[0..n). False: no such thing. */
+static bool parse_size(const char *text, size_t n, uint64_t *ret)
+{
+	uint64_t value = 0;
+	unsigned shift = 0;
+
+	if (n > 1 && strchr("kKmMgG", text[n - 1])) {
+		char unit = (char)(text[--n] | 0x20);
+
+		shift = unit == 'k' ? 10 : unit == 'm' ? 20 : 30;
+	}
+	if (n == 0 || n > 15)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (text[i] < '0' || text[i] > '9')
+			return false;
+		value = value * 10 + (uint64_t)(text[i] - '0');
+	}
+	if (value > (uint64_t)INT64_MAX >> shift)
+		return false;
+	*ret = value << shift;
+	return true;
+}
+
+static int parse_log_option(const char *option, size_t n, struct stdio_uri *u, struct error *err)
+{
+	static const char size[] = "max-size=", files[] = "max-files=";
+	uint64_t value;
+
+	if (n >= strlen(size) && strncmp(option, size, strlen(size)) == 0) {
+		if (!parse_size(option + strlen(size), n - strlen(size), &value) ||
+			(value != 0 && value < LIMIT_LOG_SIZE_MIN))
+			return error_set(err, CODE_INVALID_ARGUMENT,
+				"\"%.*s\": max-size wants a number of bytes, or of k, m or g, of %u or "
+				"more; 0 for no rotation",
+				n > 80 ? 80 : (int)n, option, LIMIT_LOG_SIZE_MIN);
+		u->max_size = value;
+		return 0;
+	}
+	if (n >= strlen(files) && strncmp(option, files, strlen(files)) == 0) {
+		if (!parse_size(option + strlen(files), n - strlen(files), &value) || value < 2 ||
+			value > LIMIT_LOG_FILES)
+			return error_set(err, CODE_INVALID_ARGUMENT,
+				"\"%.*s\": max-files wants a number from 2 to %u",
+				n > 80 ? 80 : (int)n, option, LIMIT_LOG_FILES);
+		u->max_files = (unsigned)value;
+		return 0;
+	}
+	return error_set(err, CODE_INVALID_ARGUMENT, "logs have no option \"%.*s\"",
+		n > 80 ? 80 : (int)n, option);
+}
+
+static int parse_log(const char *scheme, enum log_format format, const char *rest,
+	struct stdio_uri *u, struct error *err)
+{
+	const char *query;
+	int r = parse_path(scheme, rest, &u->path, &query, err);
+
+	u->scheme = STDIO_LOG;
+	u->format = format;
+	u->max_files = LOG_FILES_DEFAULT;
+	while (!r && query && *query) {
+		size_t n = strcspn(query, "&");
+
+		if (n > 0)
+			r = parse_log_option(query, n, u, err);
+		query += n;
+		query += *query == '&';
+	}
+	return r;
+}
+
 /* --- binary:// --- */
 
 static int decode(const char *from, size_t n, char **ret, struct error *err)
@@ -232,6 +308,10 @@ static int parse(const char *uri, struct stdio_uri *u, struct error *err)
 		return parse_file(uri + 7, u, err);
 	if (strncmp(uri, "binary://", 9) == 0)
 		return parse_logger("binary", uri + 9, u, err);
+	if (strncmp(uri, "cri://", 6) == 0)
+		return parse_log("cri", LOG_CRI, uri + 6, u, err);
+	if (strncmp(uri, "json://", 7) == 0)
+		return parse_log("json", LOG_JSON, uri + 7, u, err);
 	u->wants_byte = strncmp(uri, "binary-v2://", 12) == 0;
 	if (u->wants_byte)
 		return parse_logger("binary-v2", uri + 12, u, err);

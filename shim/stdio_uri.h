@@ -4,9 +4,11 @@
 /* What a stream's URI says, read and checked; nothing is opened. */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/argv.h"
 #include "common/error.h"
+#include "shim/log_split.h"
 
 enum stdio_scheme {
 	STDIO_NULL, /* empty */
@@ -14,6 +16,7 @@ enum stdio_scheme {
 	STDIO_FIFO,
 	STDIO_FILE,
 	STDIO_LOGGER,
+	STDIO_LOG,
 };
 
 struct stdio_uri {
@@ -24,6 +27,10 @@ struct stdio_uri {
 	/* STDIO_LOGGER: key and value of each pair, decoded, in their order; of a key the first */
 	struct argv args;
 	bool wants_byte; /* binary-v2 */
+	/* STDIO_LOG */
+	enum log_format format;
+	uint64_t max_size; /* bytes; 0: it is never rotated */
+	unsigned max_files;
 };
 
 #define STDIO_URI_INIT	    ((struct stdio_uri){ .scheme = STDIO_NULL })
