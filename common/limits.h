@@ -36,10 +36,11 @@
 #define LIMIT_FILTER_CONDITIONS 256u	   /* and in all of them together: conditions, */
 #define LIMIT_FILTER_STATES	512u	   /* states of regular expressions */
 #define LIMIT_FILTER_VALUE	4096u /* bytes of a value that a regular expression is held against */
-#define LIMIT_LOGGER_PAIRS	256u	     /* arguments of a logging program, with a value each */
-#define LIMIT_LOG_PART		(16u << 10)  /* bytes of a line in one record of a formatted log, */
-#define LIMIT_LOG_FILES		1000u	     /* files of one, with those it was rotated to, */
-#define LIMIT_LOG_SIZE_MIN	4096u	     /* bytes of one of them, at the least */
+#define LIMIT_LOGGER_PAIRS	256u	    /* arguments of a logging program, with a value each */
+#define LIMIT_LOG_PART		(16u << 10) /* bytes of a line in one record of a formatted log, */
+#define LIMIT_LOG_FILES		1000u	    /* files of one, with those it was rotated to, */
+#define LIMIT_LOG_SIZE_MIN	4096u	    /* bytes of one of them, at the least */
+#define LIMIT_EXEC_LOG_URI	300u	    /* bytes of an exec's log's URI that a state file has */
 #define LIMIT_LEDGER		(256u << 10) /* bytes of an exit ledger before it is rewritten */
 #define LIMIT_CLEATD_JSON	(1u << 20)   /* bytes of cleatd.json */
 

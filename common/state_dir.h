@@ -121,6 +121,8 @@ struct container_record {
 		char *exec_id, *status;
 		pid_t pid;
 		uint64_t start_time;
+		/* of its log: "" where it has none, where it is too long, and by an older shim */
+		char *stdout_uri, *stderr_uri;
 	} * execs;
 	size_t n_execs;
 };

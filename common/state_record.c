@@ -96,6 +96,18 @@ static char *take_string(struct reader *r, const char *key)
 	return copy;
 }
 
+/* The same, "" where it is missing. */
+static char *take_later_string(struct reader *r, const char *key)
+{
+	char *empty;
+
+	if (json_object_get(r->obj, key))
+		return take_string(r, key);
+	empty = strdup("");
+	r->no_memory |= !empty;
+	return empty;
+}
+
 static int64_t take_int(struct reader *r, const char *key, int64_t low, int64_t high)
 {
 	const json_t *j = json_object_get(r->obj, key);
@@ -223,10 +235,15 @@ static json_t *pack_execs(const struct container_record *r)
 	for (size_t i = 0; array && i < r->n_execs; i++) {
 		const struct exec_record *e = &r->execs[i];
 
-		array = append(
-			array, json_pack("{s:o, s:o, s:I, s:I}", "exec_id", pack_text(e->exec_id),
-				       "status", pack_text(e->status), "pid", (json_int_t)e->pid,
-				       "start_time", (json_int_t)e->start_time));
+		json_t *packed = json_pack("{s:o, s:o, s:I, s:I}", "exec_id", pack_text(e->exec_id),
+			"status", pack_text(e->status), "pid", (json_int_t)e->pid, "start_time",
+			(json_int_t)e->start_time);
+
+		if (e->stdout_uri && *e->stdout_uri)
+			json_object_set_new(packed, "stdout", pack_text(e->stdout_uri));
+		if (e->stderr_uri && *e->stderr_uri)
+			json_object_set_new(packed, "stderr", pack_text(e->stderr_uri));
+		array = append(array, packed);
 	}
 	return array;
 }
@@ -388,6 +405,8 @@ static void take_execs(struct reader *outer, struct container_record *ret)
 		e->status = take_status(&r);
 		e->pid = (pid_t)take_int(&r, "pid", 0, LIMIT_PID_VALUE);
 		e->start_time = (uint64_t)take_int(&r, "start_time", 0, INT64_MAX);
+		e->stdout_uri = take_later_string(&r, "stdout");
+		e->stderr_uri = take_later_string(&r, "stderr");
 		if (r.bad && !outer->bad)
 			outer->bad = "execs";
 		outer->no_memory |= r.no_memory;
@@ -443,6 +462,8 @@ void container_record_deinit(struct container_record *r)
 	for (size_t i = 0; i < r->n_execs; i++) {
 		free(r->execs[i].exec_id);
 		free(r->execs[i].status);
+		free(r->execs[i].stdout_uri);
+		free(r->execs[i].stderr_uri);
 	}
 	for (char **s = r->runtime_options; s && *s; s++)
 		free(*s);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/limits.h"
 #include "common/log.h"
 #include "shim/container_life.h"
 #include "shim/criu.h"
@@ -190,6 +191,15 @@ void container_drop_exec(struct container *c, struct process *p)
 		malloc_trim(0);
 }
 
+/* Only logs are read again; and all execs have to fit into one file. */
+static char *log_uri(char *uri)
+{
+	bool is_log = strncmp(uri, "cri://", 6) == 0 || strncmp(uri, "json://", 7) == 0 ||
+		      strncmp(uri, "file://", 7) == 0;
+
+	return is_log && strlen(uri) <= LIMIT_EXEC_LOG_URI ? uri : (char *)"";
+}
+
 static void fill_execs(const struct container *c, struct container_record *r)
 {
 	struct list *pos;
@@ -202,6 +212,8 @@ static void fill_execs(const struct container *c, struct container_record *r)
 			.status = (char *)process_status_word(p->status),
 			.pid = p->pid,
 			.start_time = p->pidref.start_time,
+			.stdout_uri = log_uri(p->stdout_uri),
+			.stderr_uri = log_uri(p->stderr_uri),
 		};
 	}
 }

@@ -29,8 +29,7 @@
 
 #include "common/clock.h"
 #include "common/limits.h"
-
-enum log_format { LOG_CRI, LOG_JSON };
+#include "common/stdio_uri.h"
 
 /* The most that one batch has: IOV_MAX entries, the first of which is kept free. */
 #define LOG_BATCH_IOV	  1024

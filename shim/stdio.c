@@ -23,7 +23,7 @@
 #include "shim/stdio_ends.h"
 #include "shim/stdio_log.h"
 #include "shim/stdio_logger.h"
-#include "shim/stdio_uri.h"
+#include "common/stdio_uri.h"
 #include "shim/stream.h"
 
 enum { IN, OUT, ERR, N_STREAMS };

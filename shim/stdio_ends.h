@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 #include "common/error.h"
-#include "shim/stdio_uri.h"
+#include "common/stdio_uri.h"
 #include "shim/stream.h"
 
 /*
@@ -22,7 +22,11 @@ int stdio_fifo_read(const char *path, bool keep_writer, struct stream_end *ret, 
 	struct error *err);
 int stdio_fifo_write(const char *path, struct stream_end *ret, int *ret_keep, struct error *err);
 
-/* A file to append to, made with its folders where missing. Blocking, as the process expects. */
+/*
+ * A file to append to, made with its folders where missing. Blocking, as the process expects. A byte far
+ * behind its end is locked for it (fcntl(2), F_OFD_SETLK), another one for each that is open: while there
+ * is such a lock a reader knows that more may come.
+ */
 int stdio_file_open(const char *path, int *ret, struct error *err);
 
 /*

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/fd.h"
@@ -37,6 +38,17 @@ static int file_open_append(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+/* Where there are no locks, there is none. */
+static void lock_own_byte(int fd)
+{
+	struct flock byte = { .l_type = F_WRLCK,
+		.l_whence = SEEK_SET,
+		.l_start = ((off_t)1 << 62) + ((off_t)getpid() << 20) + fd,
+		.l_len = 1 };
+
+	fcntl(fd, F_OFD_SETLK, &byte);
+}
+
 int stdio_file_open(const char *path, int *ret, struct error *err)
 {
 	_cleanup_close_ int fd = file_open_append(path);
@@ -62,6 +74,7 @@ int stdio_file_open(const char *path, int *ret, struct error *err)
 	r = fd_set_nonblock(fd, false);
 	if (r < 0)
 		return error_errno(err, r, "open");
+	lock_own_byte(fd);
 	*ret = TAKE_FD(fd);
 	return 0;
 }

@@ -23,6 +23,7 @@ const struct command *const commands[] = {
 	&command_list,
 	&command_state,
 	&command_events,
+	&command_logs,
 	&command_stats,
 	&command_top,
 	&command_wait,

@@ -40,7 +40,7 @@ static void test_shim_round_trip(void **state)
 }
 
 static struct exec_record some_execs[] = {
-	{ (char *)"probe-1", (char *)"running", 77, 99 },
+	{ (char *)"probe-1", (char *)"running", 77, 99, (char *)"cri:///var/log/probe" },
 	{ (char *)"probe-2", (char *)"created", 0, 0 },
 };
 static char *some_options[] = { (char *)"platform=ptrace", (char *)"debug", NULL };
@@ -105,6 +105,8 @@ static void test_container_round_trip(void **state)
 	assert_string_equal(in.execs[0].status, "running");
 	assert_int_equal(in.execs[0].pid, 77);
 	assert_int_equal(in.execs[0].start_time, 99);
+	assert_string_equal(in.execs[0].stdout_uri, "cri:///var/log/probe");
+	assert_string_equal(in.execs[0].stderr_uri, "");
 	assert_string_equal(in.execs[1].exec_id, "probe-2");
 	container_record_deinit(&in);
 	container_record_deinit(&in);
@@ -197,17 +199,21 @@ static void test_most_execs(void **state)
 	struct state_dir dir = folder(*state);
 	struct container_record out = sample(), in;
 	struct error err = ERROR_INIT;
-	char id[LIMIT_ID + 1];
+	char id[LIMIT_ID + 1], uri[LIMIT_EXEC_LOG_URI + 1];
 
 	memset(id, 'x', LIMIT_ID);
 	id[LIMIT_ID] = '\0';
+	memset(uri, 'u', LIMIT_EXEC_LOG_URI);
+	uri[LIMIT_EXEC_LOG_URI] = '\0';
 	out.n_execs = LIMIT_PROCESSES;
 	out.execs = calloc(LIMIT_PROCESSES, sizeof(*out.execs));
 	for (size_t i = 0; i < LIMIT_PROCESSES; i++)
-		out.execs[i] = (struct exec_record){ id, (char *)"running", 4194304, INT64_MAX };
+		out.execs[i] =
+			(struct exec_record){ id, (char *)"running", 4194304, INT64_MAX, uri, uri };
 	assert_ok(container_record_write(&dir, &out, &err), &err);
 	assert_ok(container_record_read(&dir, &in, &err), &err);
 	assert_int_equal(in.n_execs, LIMIT_PROCESSES);
+	assert_string_equal(in.execs[LIMIT_PROCESSES - 1].stderr_uri, uri);
 	container_record_deinit(&in);
 	free(out.execs);
 }
@@ -371,7 +377,7 @@ static void write_execs(struct bed *bed, size_t n)
 	out.n_execs = n;
 	out.execs = calloc(n, sizeof(*out.execs));
 	for (size_t i = 0; i < n; i++)
-		out.execs[i] = some_execs[0];
+		out.execs[i] = some_execs[1];
 	assert_ok(container_record_write(&dir, &out, &err), &err);
 	free(out.execs);
 }

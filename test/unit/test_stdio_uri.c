@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a logger's URI says; the other schemes: test_stdio.c. */
-#include "shim/stdio_uri.h"
+#include "common/stdio_uri.h"
 
 #include "test/unit/unit.h"
 

@@ -3,7 +3,7 @@
  * See the header. A plain path is taken as it is; what stands behind file:// and binary:// is decoded,
  * as containerd's clients encode it. Subtle: in a query a + is a space; in a path it is itself.
  */
-#include "shim/stdio_uri.h"
+#include "common/stdio_uri.h"
 
 #include <errno.h>
 #include <limits.h>

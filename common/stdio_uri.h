@@ -8,7 +8,6 @@
 
 #include "common/argv.h"
 #include "common/error.h"
-#include "shim/log_split.h"
 
 enum stdio_scheme {
 	STDIO_NULL, /* empty */
@@ -18,6 +17,9 @@ enum stdio_scheme {
 	STDIO_LOGGER,
 	STDIO_LOG,
 };
+
+/* Of STDIO_LOG: Kubernetes' and docker's. */
+enum log_format { LOG_CRI, LOG_JSON };
 
 struct stdio_uri {
 	enum stdio_scheme scheme;
