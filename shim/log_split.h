@@ -53,7 +53,7 @@ struct log_batch {
 		[2]
 		[LOG_HEAD_MAX]; /* CRI: of a P and of an F; JSON: what follows a text, in the first */
 	size_t n_head;
-	struct iovec iov[LOG_BATCH_IOV];
+	struct iovec iov[LOG_BATCH_IOV], work[LOG_BATCH_IOV]; /* work: for who writes them */
 	size_t n_iov;
 	struct log_record records[LOG_BATCH_RECORDS];
 	size_t n_records;

@@ -354,6 +354,22 @@ static void end_idle_thread(struct stdio_logs *all)
 
 /* --- the loop's side of a log --- */
 
+/* Mapped, so that what is never used of it is never there. */
+static struct stdio_log *log_alloc(void)
+{
+	void *p = mmap(NULL, sizeof(struct stdio_log), PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void log_unmap(struct stdio_log *log)
+{
+	log_file_close(&log->file);
+	free(log->path);
+	munmap(log, sizeof(*log));
+}
+
 static void log_free(struct stdio_log *log)
 {
 	pthread_mutex_lock(&log->all->lock);
@@ -361,9 +377,7 @@ static void log_free(struct stdio_log *log)
 	pthread_mutex_unlock(&log->all->lock);
 	for (int i = 0; i < STDIO_LOG_N; i++)
 		fd_close(&log->sources[i].fd);
-	log_file_close(&log->file);
-	free(log->path);
-	free(log);
+	log_unmap(log);
 }
 
 static void tell(const char *path, const struct log_gap_news *news)
@@ -441,7 +455,7 @@ int stdio_log_new(struct stdio_logs *all, const struct log_file_options *options
 	void (*on_done)(void *userdata), void *userdata, struct stdio_log **ret, struct error *err)
 {
 	static const char *const names[STDIO_LOG_N] = { "stdout", "stderr" };
-	struct stdio_log *log = calloc(1, sizeof(*log));
+	struct stdio_log *log = log_alloc();
 	int r;
 
 	if (!log)
@@ -455,9 +469,7 @@ int stdio_log_new(struct stdio_logs *all, const struct log_file_options *options
 			r = error_errno(err, r, "a thread for logs");
 	}
 	if (r != 0) {
-		log_file_close(&log->file);
-		free(log->path);
-		free(log);
+		log_unmap(log);
 		return r;
 	}
 	log->all = all;

@@ -244,7 +244,7 @@ static bool was_removed(const struct log_file *f)
 /* Records that are in the file now. iov[0] is notice, of n_notice bytes. */
 static size_t try_write(struct log_file *f, struct log_batch *b, int *ret_error)
 {
-	struct iovec iov[LOG_BATCH_IOV];
+	struct iovec *iov = b->work;
 	char notice[NOTICE_MAX];
 	size_t n_notice, done = 0, whole = 0, k = 0;
 	int r;

@@ -67,7 +67,7 @@ size_t log_file_room(const struct log_file *f);
 void log_file_rotate(struct log_file *f);
 
 /*
- * Writes a batch, or counts what of it cannot be written. Uses its iov[]. Returns the bytes of the
+ * Writes a batch, or counts what of it cannot be written. Uses its work[]. Returns the bytes of the
  * stream that are in the file now.
  */
 size_t log_file_write(struct log_file *f, struct log_batch *b);

@@ -54,14 +54,14 @@ static int take_record(struct member *m, const struct container_record *r)
 			list[i]->exec_id = i == 0 ? (char *)"" : r->execs[i - 1].exec_id;
 			list[i]->pid = (uint32_t)(i == 0 ? r->pid : r->execs[i - 1].pid);
 			list[i]->status = i == 0 ? r->status : r->execs[i - 1].status;
+			list[i]->stdout_uri = i == 0 ? r->stdout_uri : r->execs[i - 1].stdout_uri;
+			list[i]->stderr_uri = i == 0 ? r->stderr_uri : r->execs[i - 1].stderr_uri;
 			/* the ledger tells of exits, before anything is taken for one */
 			if (strcmp(list[i]->status, "stopped") == 0)
 				list[i]->status = (char *)"running";
 		}
 		list[0]->terminal = r->terminal;
 		list[0]->stdin_uri = r->stdin_uri;
-		list[0]->stdout_uri = r->stdout_uri;
-		list[0]->stderr_uri = r->stderr_uri;
 		info.processes = list;
 		info.n_processes = r->n_execs + 1;
 		info.status = r->status;

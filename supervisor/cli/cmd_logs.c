@@ -423,8 +423,8 @@ static int no_log(const struct stdio_uri *u, struct error *err)
 		return error_set(err, CODE_FAILED_PRECONDITION,
 			"its output goes to a logging program, %s, which has it", u->path);
 	return error_set(err, CODE_FAILED_PRECONDITION,
-		"was created without --log, its output is not kept; one that is created with "
-		"--log cri:///PATH (or json://, file://) has logs");
+		"was created without --log: its output is not kept (--log cri:///PATH, json://, "
+		"file:// of run, create and exec keep it)");
 }
 
 static int open_log(struct logs *l, const char *uri, bool is_err, struct error *err)

@@ -18,12 +18,18 @@ parse() {
 	/usr/bin/python3 "$PARSE" "$@"
 }
 
+# An exit is told before the last byte is written.
+settle() {
+	cleat logs -f "$ID" >/dev/null 2>&1
+}
+
 # Bytes of all sorts to both streams; IN is them.
 run_with_input() { # URI
 	IN=$T/input
 	parse input >"$IN"
 	make_bundle "$BUNDLE" '.process.args = ["/bin/tool", "tee2"]'
 	cleat run --bundle "$BUNDLE" --log "$1" "$ID" <"$IN"
+	settle
 }
 
 shell_bundle() { # SCRIPT
@@ -81,6 +87,7 @@ shim_log_lines() { # WORDS
 	assert [ "$(stat -c %s "$T/wanted")" -gt 9000000 ]
 	for kind in cri json; do
 		cleat run --bundle "$BUNDLE" --log "$kind://$LOG-$kind?max-size=256k&max-files=1000" "$ID"
+		settle
 		assert [ "$(find "$T/logs" -name "out.log-$kind.*" | wc -l)" -gt 100 ]
 		parse "$kind" "$LOG-$kind" stdout 262144 >"$T/out"
 		assert cmp "$T/out" "$T/wanted"
@@ -155,7 +162,7 @@ shim_log_lines() { # WORDS
 	rm "$LOG"
 	touch "$BUNDLE/rootfs/go"
 	cleat wait "$ID"
-	wait_for 10 test -s "$LOG"
+	settle
 	assert_equal "$(parse json "$LOG" both)" two
 	assert_equal "$(shim_log_lines 'output is being lost')" 0
 	cleat delete "$ID"
@@ -261,7 +268,7 @@ shim_log_lines() { # WORDS
 		time=$(date -u +%Y-%m-%dT%H:%M:%S.%NZ)
 		touch "$BUNDLE/rootfs/go"
 		cleat wait "$ID"
-		cleat logs -f "$ID" >/dev/null
+		settle
 		assert_equal "$(cleat logs --tail 0 "$ID")" ""
 		assert_equal "$(cleat logs --tail 1 "$ID")" end
 		assert_equal "$(cleat logs --tail 2 "$ID" | wc -c)" 20005
@@ -311,7 +318,6 @@ shim_log_lines() { # WORDS
 	shell_bundle 'echo one; tool pause'
 	cleat run -d --bundle "$BUNDLE" --log "cri://$LOG" "$ID"
 	cleat exec -d --exec-id e --log "cri://$T/logs/e" "$ID" echo two
-	cleat wait --exec-id e "$ID"
 	cleat logs -f --exec-id e "$ID"
 	wait_for 10 has "$LOG" one
 	pid=$(jq .pid "$ROOT/c/default/$ID/shim.json")

@@ -30,6 +30,8 @@ static void test_as_promised(void **state)
 	assert_true(HUB_TAIL_EVENTS < LIMIT_HUB_EVENTS && HUB_TAIL_BYTES < LIMIT_HUB_BYTES);
 	assert_true(RING_TAIL_EVENTS < LIMIT_RING_EVENTS && RING_TAIL_BYTES < LIMIT_RING_BYTES);
 	assert_int_equal(LIMIT_LEDGER, 256 * 1024);
+	assert_int_equal(LIMIT_LOG_PART, 16 * 1024);
+	assert_int_equal(LIMIT_LOG_FILES, 1000);
 	assert_int_equal(LIMIT_FILTER, 4096);
 	assert_int_equal(LIMIT_FILTERS, 64);
 	assert_int_equal(LIMIT_FILTER_CONDITIONS, 256);
