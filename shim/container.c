@@ -194,8 +194,8 @@ void container_drop_exec(struct container *c, struct process *p)
 /* Only logs are read again; and all execs have to fit into one file. */
 static char *log_uri(char *uri)
 {
-	bool is_log = strncmp(uri, "cri://", 6) == 0 || strncmp(uri, "json://", 7) == 0 ||
-		      strncmp(uri, "file://", 7) == 0;
+	bool is_log = uri && (strncmp(uri, "cri://", 6) == 0 || strncmp(uri, "json://", 7) == 0 ||
+				     strncmp(uri, "file://", 7) == 0);
 
 	return is_log && strlen(uri) <= LIMIT_EXEC_LOG_URI ? uri : (char *)"";
 }
