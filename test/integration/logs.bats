@@ -10,7 +10,10 @@ setup() {
 }
 teardown() {
 	cd /
-	[[ ! -e $T/disk ]] || ! mountpoint -q "$T/disk" || umount "$T/disk"
+	if [[ -e $T/disk ]] && mountpoint -q "$T/disk"; then
+		fsfreeze --unfreeze "$T/disk" 2>/dev/null || true
+		umount "$T/disk"
+	fi
 	cleat_teardown
 }
 
@@ -134,6 +137,37 @@ shim_log_lines() { # WORDS
 	assert_equal "$(jq -s 'map(select(.msg == "output was lost") | .bytes) | add' \
 		"$ROOT/c/default/$ID/log" 2>/dev/null || grep -o 'bytes=[0-9]*' "$ROOT/c/default/$ID/log" |
 		awk -F= '{ n += $2 } END { print n }')" "$lost"
+	cleat delete "$ID"
+}
+
+# A thread of the shim sleeps so that nothing wakes it but what it waits for.
+is_stuck() { # PID
+	grep -q "^State:	D" "/proc/$1"/task/*/status
+}
+
+@test "a disk that takes nothing holds up the container, and nothing else" {
+	local pid
+
+	needs_root "cannot mount"
+	truncate -s 32M "$T/image"
+	/usr/sbin/mkfs.ext4 -q "$T/image"
+	mkdir "$T/disk"
+	mount -o loop "$T/image" "$T/disk" || skip "there are no loop devices"
+	shell_bundle 'tool wait-file /go; tool lines 100000; exit 3'
+	cleat run -d --bundle "$BUNDLE" --log "cri://$T/disk/log" "$ID"
+	pid=$(jq .pid "$ROOT/c/default/$ID/shim.json")
+	fsfreeze --freeze "$T/disk"
+	touch "$BUNDLE/rootfs/go"
+	wait_for 10 is_stuck "$pid"
+	assert_equal "$(timeout 10 "$CLEAT" --root "$ROOT" exec "$ID" echo alive)" alive
+	assert_equal "$(cleat --json state "$ID" | jq -r .status)" running
+	assert is_stuck "$pid"
+	fsfreeze --unfreeze "$T/disk"
+	run cleat wait "$ID"
+	assert_status 3
+	settle
+	parse cri "$T/disk/log" stdout >"$T/out"
+	assert cmp "$T/out" <(tool lines 100000)
 	cleat delete "$ID"
 }
 

@@ -59,12 +59,15 @@ static char *text_of(struct bed *b, const char *name, const char *stream, size_t
 	assert_non_null(f);
 	while ((length = getline(&line, &size, f)) > 0) {
 		bool full = line[38] == 'F';
+		char *grown;
 		size_t part = (size_t)length - 40 - !full;
 
 		assert_true(length >= 41 && line[length - 1] == '\n' && line[29] == 'Z');
 		if (strncmp(line + 31, stream, 6) != 0)
 			continue;
-		text = realloc(text, n + part);
+		grown = realloc(text, n + part);
+		assert_non_null(grown);
+		text = grown;
 		memcpy(text + n, line + 40, part);
 		n += part;
 	}
