@@ -298,7 +298,7 @@ static int go_round(struct top *top, bool once, struct error *err)
 		!pause_for(top, top->interval_ms < FIRST_MS ? top->interval_ms : FIRST_MS, err))
 		return (int)err->code;
 	while (r == 0) {
-		if (top->id && figures_are_over(top->cli, top->id))
+		if (top->id && !once && figures_are_over(top->cli, top->id))
 			return 0;
 		r = look(top, err);
 		if (r == 0)
