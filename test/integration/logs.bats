@@ -1,3 +1,4 @@
+#!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # Formatted logs, cri:// and json://, and `cleat logs`: held against log_parse.py, which knows the formats
 # and nothing of us.
