@@ -68,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (n < 3)
 		return 0;
 	expand(data + 2, n - 2, &text);
-	for (int format = LOG_CRI; format <= LOG_JSON; format++)
+	for (int format = LOG_CRI; text.len > 0 && format <= LOG_JSON; format++)
 		check((enum log_format)format, &text,
 			text.len < 4096 ? data[0] + 1u : 997 * (data[0] + 1u), 37 * (data[1] + 1u));
 	buf_deinit(&text);
