@@ -131,7 +131,8 @@ static int move_all(const struct log_file *f)
 	for (unsigned n = first_free(f); n > 0; n--) {
 		if (!numbered(f, n - 1, from) || !numbered(f, n, to))
 			return -ENAMETOOLONG;
-		if (rename(from, to) < 0)
+		/* none there yet: the last rotation could not make it */
+		if (rename(from, to) < 0 && !(n == 1 && errno == ENOENT))
 			return -errno;
 	}
 	return 0;

@@ -241,6 +241,29 @@ static void test_no_rotation(void **state)
 	stdio_logs_free(l.logs);
 }
 
+/* The last rotation has moved the file and could not make the next one: the one after that goes well. */
+static void test_rotates_after_failure(void **state)
+{
+	struct bed *b = *state;
+	_cleanup_free_ char *path = strdup(bed_path(b, "log"));
+	const struct log_file_options options = {
+		.path = path, .format = LOG_CRI, .max_size = 4096, .max_files = 3
+	};
+	struct log_file f = LOG_FILE_INIT;
+	FILE *before = fopen(path, "we");
+
+	fputs("before\n", before);
+	fclose(before);
+	assert_int_equal(log_file_open(&options, &f, NULL), 0);
+	assert_int_equal(rename(path, bed_path(b, "log.1")), 0);
+	log_file_rotate(&f);
+	assert_int_equal(f.news.rotation, 0);
+	assert_int_equal(f.size, 0);
+	assert_int_equal(access(path, F_OK), 0);
+	assert_int_equal(access(bed_path(b, "log.2"), F_OK), 0);
+	log_file_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -250,6 +273,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_one_writer, bed_setup, bed_teardown),
 		cmocka_unit_test_setup_teardown(test_torn_before, bed_setup, bed_teardown),
 		cmocka_unit_test_setup_teardown(test_no_rotation, bed_setup, bed_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_rotates_after_failure, bed_setup, bed_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
