@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -66,6 +68,18 @@ void cli_complain(const char *id, const struct error *err)
 	error_set(&copy, err->code, "%s", error_message(err));
 	client_wrap(&copy, id);
 	print_error(&copy);
+}
+
+int cli_catch_stop(int *ret, struct error *err)
+{
+	sigset_t stop;
+
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGINT);
+	sigaddset(&stop, SIGTERM);
+	sigprocmask(SIG_BLOCK, &stop, NULL);
+	*ret = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
+	return *ret < 0 ? error_errno(err, -errno, "signals") : 0;
 }
 
 int cli_flush(struct error *err)

@@ -104,5 +104,11 @@ void cli_say(const struct error *err);
  */
 int cli_use_folders(struct cli *cli, struct error *err);
 
+/*
+ * From now on INT and TERM end nothing: *ret is readable once one of them has come; the caller's. For what
+ * follows until it is told to stop.
+ */
+int cli_catch_stop(int *ret, struct error *err);
+
 /* The whole of stdout is written: 0, or a code that names stdout. */
 int cli_flush(struct error *err);

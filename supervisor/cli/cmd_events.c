@@ -8,11 +8,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -149,19 +147,6 @@ static int parse_since(const char *text, uint64_t *ret, struct error *err)
 	return 0;
 }
 
-/* *ret: readable once we are told to stop; the caller's. */
-static int catch_stop(int *ret, struct error *err)
-{
-	sigset_t stop;
-
-	sigemptyset(&stop);
-	sigaddset(&stop, SIGINT);
-	sigaddset(&stop, SIGTERM);
-	sigprocmask(SIG_BLOCK, &stop, NULL);
-	*ret = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
-	return *ret < 0 ? error_errno(err, -errno, "signals") : 0;
-}
-
 /* To be told to stop is the proper end of following, and so is the single container's. */
 static int follow(struct following *f, struct error *err)
 {
@@ -200,7 +185,7 @@ static int run_events(
 	if (r == 0)
 		r = filter_parse((const char *const *)o->filters.v, o->filters.n, &f.filter, err);
 	if (r == 0)
-		r = catch_stop(&f.stop_fd, err);
+		r = cli_catch_stop(&f.stop_fd, err);
 	if (r == 0)
 		r = client_feed_open(&cli->place, argc > 0 ? argv[0] : NULL, &how, &f.feed, err);
 	if (r == 0) {

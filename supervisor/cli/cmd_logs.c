@@ -9,12 +9,10 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -321,16 +319,12 @@ static int watch_folder(int inotify_fd, const char *path, struct error *err)
 static int begin_following(struct logs *l, struct following *f, struct error *err)
 {
 	_cleanup_error_ struct error why = ERROR_INIT;
-	sigset_t stop;
-	int r = 0;
+	int r = cli_catch_stop(&f->stop_fd, err);
 
-	sigemptyset(&stop);
-	sigaddset(&stop, SIGINT);
-	sigaddset(&stop, SIGTERM);
-	sigprocmask(SIG_BLOCK, &stop, NULL);
-	f->stop_fd = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (r != 0)
+		return r;
 	f->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (f->stop_fd < 0 || f->inotify_fd < 0)
+	if (f->inotify_fd < 0)
 		return error_errno(err, -errno, "follow");
 	for (size_t i = 0; r == 0 && i < l->n_shown; i++)
 		r = watch_folder(f->inotify_fd, log_reader_path(l->shown[i].reader), err);

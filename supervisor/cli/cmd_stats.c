@@ -8,8 +8,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
-#include <sys/signalfd.h>
 
 #include "common/cleanup.h"
 #include "common/json.h"
@@ -117,16 +115,11 @@ static int round_of(struct cli *cli, const char *id, int stop_fd, size_t *ret_n,
 static int follow(struct cli *cli, const char *id, int64_t interval_ms, struct error *err)
 {
 	_cleanup_close_ int stop_fd = -1;
-	sigset_t stop;
 	size_t n;
+	int code = cli_catch_stop(&stop_fd, err);
 
-	sigemptyset(&stop);
-	sigaddset(&stop, SIGINT);
-	sigaddset(&stop, SIGTERM);
-	sigprocmask(SIG_BLOCK, &stop, NULL);
-	stop_fd = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (stop_fd < 0)
-		return error_errno(err, -errno, "signals");
+	if (code != 0)
+		return code;
 	for (bool first = true;; first = false) {
 		struct pollfd pause = { .fd = stop_fd, .events = POLLIN };
 		int r;
