@@ -217,8 +217,12 @@ void shim_groups_free(struct shim_groups *g)
 
 	if (!g)
 		return;
-	list_for_each_safe (pos, tmp, &g->leaving)
-		forget(list_entry(pos, struct leaving, groups_link));
+	list_for_each_safe (pos, tmp, &g->leaving) {
+		struct leaving *l = list_entry(pos, struct leaving, groups_link);
+
+		l->n_tries = N_TRIES - 1; /* the last */
+		try_to_remove(g, l);
+	}
 	if (g->again)
 		event_free(g->again);
 	free(g->path);

@@ -23,7 +23,9 @@ struct shim_groups;
  * or none above it. 0 or -ENOMEM.
  */
 int shim_groups_new(struct event_base *base, const char *where, struct shim_groups **ret);
-/* No group is removed any more. Takes NULL. */
+/*
+ * What has left goes now if it is empty; what is not is told in the log, and is for the next cleatd. Takes NULL.
+ */
 void shim_groups_free(struct shim_groups *g);
 
 /*

@@ -3,6 +3,8 @@
 # deadline: 180
 # Every call that cleatd serves, with its refusals.
 
+# shellcheck disable=SC2154 # stderr and the like are set by `run` of bats
+
 load lib
 
 setup() {
@@ -84,4 +86,19 @@ calls() { # CASE
 	"$CLEAT_BIN/cleat-shim" -root "$ROOT" -namespace default -id "$ID" start
 	cleat delete --force "$ID"
 	wait_for 5 nothing_left
+}
+
+# Of many it is left out.
+@test "a container that has no figures says so itself" {
+	local fake
+
+	fake=$(dirname "$TOOL")/fake-runtime
+	start_cleatd
+	ln -s "$fake" "$T/odd"
+	cleat --runtime "$T/odd" run -d --bundle "$BUNDLE" "$ID"
+	run --separate-stderr cleat stats "$ID"
+	assert_status 125
+	assert_match "$stderr" "^cleat: container $ID: .*cgroup"
+	refute_match "$stderr" "no figures are told"
+	cleat delete --force "$ID"
 }

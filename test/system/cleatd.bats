@@ -9,6 +9,7 @@ load ../integration/lib
 load units
 
 CONTAINERS=${CONTAINERS:-20}
+CONTAINERS_GROUP=/system.slice/cleat-containers.service
 
 setup() {
 	[[ -x /cleat/installed/usr/local/bin/cleatd ]] || skip "there is no cleatd"
@@ -21,6 +22,8 @@ teardown() {
 	cleat list --json | jq -r '.[].id' | while read -r id; do
 		cleat delete --force "$id"
 	done
+	# a shim's group goes after the shim, by cleatd; one that is stopped before leaves that to the next
+	! is cleatd.service ActiveState active || wait_for 10 has_no_group 'shim-*' || true
 	systemctl stop cleatd.socket cleatd.service
 	systemctl reset-failed cleatd.service 2>/dev/null
 	rm -rf /etc/cleat/cleatd.json /run/systemd/system/cleatd.service.d
@@ -75,14 +78,13 @@ group_of() { # PID
 	cut -d: -f3 "/proc/$1/cgroup"
 }
 
-has_no_group() { # NAME
-	[[ ! -e /sys/fs/cgroup$CONTAINERS_GROUP/$1 ]]
+has_no_group() { # NAME or pattern
+	! compgen -G "/sys/fs/cgroup$CONTAINERS_GROUP/$1" >/dev/null
 }
 
 @test "each shim has a cgroup of its own, with its container's beside it, and none is below cleatd's" {
 	local pid shim_pid
 
-	CONTAINERS_GROUP=/system.slice/cleat-containers.service
 	make_bundle "$BUNDLE" '.linux.resources.memory = {limit: 52428800}'
 	cleat run -d --bundle "$BUNDLE" "$ID"
 	pid=$(cleat state "$ID" | jq .pid) shim_pid=$(cleat state "$ID" | jq .shim_pid)
@@ -109,7 +111,6 @@ has_no_group() { # NAME
 }
 
 @test "what a cleatd that is gone has left empty is removed by the next one" {
-	CONTAINERS_GROUP=/system.slice/cleat-containers.service
 	systemctl start cleatd.service
 	systemctl kill -s KILL cleatd.service
 	mkdir -p "/sys/fs/cgroup$CONTAINERS_GROUP/shim-default@gone"
@@ -121,7 +122,6 @@ has_no_group() { # NAME
 @test "the groups are made again, whoever removes them while shims are started" {
 	local i
 
-	CONTAINERS_GROUP=/system.slice/cleat-containers.service
 	make_bundle "$BUNDLE"
 	background remover sh -c "while :; do rmdir /sys/fs/cgroup$CONTAINERS_GROUP/shim-* \
 		/sys/fs/cgroup$CONTAINERS_GROUP; done 2>/dev/null"
@@ -130,6 +130,18 @@ has_no_group() { # NAME
 		assert_equal "$(group_of "$(cleat state "$ID-$i" | jq .shim_pid)")" \
 			"$CONTAINERS_GROUP/shim-default@$ID-$i"
 	done
+}
+
+# The old shim's group is still to go when the next one is to be in it.
+@test "a name that is taken again at once keeps its group" {
+	make_bundle "$BUNDLE"
+	for _ in 1 2 3; do
+		cleat create --bundle "$BUNDLE" "$ID"
+		assert_equal "$(group_of "$(cleat state "$ID" | jq .shim_pid)")" \
+			"$CONTAINERS_GROUP/shim-default@$ID"
+		cleat delete --force "$ID"
+	done
+	wait_for 10 has_no_group "shim-default@$ID"
 }
 
 # restarted, killed or stopped: the same pids, the same statuses, and exits that happened meanwhile
